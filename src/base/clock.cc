@@ -1,0 +1,8 @@
+#include "base/clock.h"
+
+namespace terrace {
+
+Time SystemClock::now() const { return std::chrono::steady_clock::now(); }
+WallTime SystemClock::wall() const { return std::chrono::system_clock::now(); }
+
+}  // namespace terrace

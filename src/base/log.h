@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace terrace {
+
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+
+// One named value of a log line.
+struct LogField {
+  LogField(std::string_view n, std::string_view v) : name(n), text(v) {}
+  LogField(std::string_view n, const char* v) : name(n), text(v) {}
+  LogField(std::string_view n, const std::string& v) : name(n), text(v) {}
+  LogField(std::string_view n, int64_t v) : name(n), number(v), is_number(true) {}
+  LogField(std::string_view n, int v) : name(n), number(v), is_number(true) {}
+  LogField(std::string_view n, uint64_t v) : name(n), number(static_cast<int64_t>(v)), is_number(true) {}
+  std::string_view name;
+  std::string_view text;
+  int64_t number = 0;
+  bool is_number = false;
+};
+
+// Terrace's own log: one line per event on standard error, which the supervisor
+// has pointed at the log file. Any thread may write: a line is one write(2).
+//
+//   2026-11-22T10:00:00.123Z warning worker: instance ended instance=app-1 signal=9
+//
+// Secrets never become fields. Values with spaces, quotes or control bytes are
+// written as JSON strings, so a peer cannot forge a line.
+class Log {
+ public:
+  explicit Log(std::string process, LogLevel level = LogLevel::kInfo, int fd = 2)
+      : process_(std::move(process)), level_(level), fd_(fd) {}
+
+  void debug(std::string_view text, std::initializer_list<LogField> fields = {}) const;
+  void info(std::string_view text, std::initializer_list<LogField> fields = {}) const;
+  void warning(std::string_view text, std::initializer_list<LogField> fields = {}) const;
+  void error(std::string_view text, std::initializer_list<LogField> fields = {}) const;
+
+ private:
+  void write(LogLevel level, std::string_view text, std::initializer_list<LogField> fields) const;
+  std::string process_;
+  LogLevel level_;
+  int fd_;
+};
+
+// Appends `text` as the inside of a JSON string (RFC 8259 section 7). Bytes that
+// are not valid UTF-8 become U+FFFD.
+void append_json_escaped(std::string& out, std::string_view text);
+
+}  // namespace terrace

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace terrace::topology {
+
+// A site as immutable values: what site.toml says, with every default filled in.
+// Made by load_site() only; from then on nobody changes it.
+
+enum class Role : uint8_t { kLb, kWeb, kApp, kDb, kMonitor };
+enum class Www : uint8_t { kOff, kToBare, kToWww };
+enum class Fallback : uint8_t { kApp, kIndex, kNone };
+enum class AccessLog : uint8_t { kJson, kReadable, kOff };
+enum class AppSocket : uint8_t { kPort, kUnix };
+enum class DbEngine : uint8_t { kSqlite, kNone };
+
+struct Named {  // one key = value of a table in the order of the file
+  std::string name;
+  std::string value;
+};
+
+struct SiteTable {
+  std::string name = "site";
+  std::string domain;                    // empty: answers to any Host
+  Www www = Www::kToBare;                // only with a domain
+  std::string admin = "127.0.0.1:9180";  // /metrics; loopback only
+};
+
+struct AppTable {
+  std::string run;     // empty: no application
+  std::string folder;  // absolute
+  std::string user;    // empty: terrace-app as root, else our own
+  int instances = 0;   // 0: one per core
+  AppSocket socket = AppSocket::kPort;
+  std::vector<Named> env;
+  std::string health = "/";  // a path; any status below 400 is healthy
+  std::chrono::milliseconds health_interval{2000};
+  std::chrono::milliseconds health_timeout{2000};
+  std::chrono::milliseconds start_timeout{60'000};
+  std::chrono::milliseconds grace{30'000};  // between SIGTERM and SIGKILL
+  int64_t memory_bytes = 0;                 // per instance; 0: no limit
+  int processes = 0;                        // per instance; 0: no limit
+  std::chrono::milliseconds response_timeout{60'000};
+  int connections_max = 256;  // per instance; more wait in the queue
+  int queue = 1024;           // requests that wait for an instance, at most
+  std::chrono::milliseconds queue_timeout{10'000};
+};
+
+struct WebTable {
+  std::vector<std::string> listen;  // "127.0.0.1:8080", "[::]:80"
+  std::string files;                // absolute folder; empty: no static files
+  std::vector<std::string> index = {"index.html"};
+  Fallback fallback = Fallback::kApp;
+  bool compress = true;
+  std::vector<Named> cache;          // path pattern to Cache-Control value
+  std::vector<Named> headers;        // added to every response
+  std::vector<Named> redirects;      // path to path or URL
+  std::vector<Named> errors;         // status to a file under `files`
+  std::vector<std::string> trusted;  // CIDR networks of proxies in front of us
+  AccessLog access_log = AccessLog::kJson;
+  int64_t body_bytes_max = 100 << 20;
+  std::chrono::milliseconds head_timeout{10'000};
+  std::chrono::milliseconds idle_timeout{75'000};
+  int connections_max = 10'000;
+};
+
+struct DbTable {
+  DbEngine engine = DbEngine::kSqlite;
+  std::string url;  // a database that Terrace does not run; secret, never printed
+};
+
+struct Server {
+  std::string name;
+  std::string address;
+  std::vector<Role> roles;
+};
+
+struct Site {
+  std::string path;  // of the file, absolute
+  SiteTable site;
+  AppTable app;
+  WebTable web;
+  DbTable db;
+  std::vector<Server> servers;  // empty: this machine holds every role, on localhost
+};
+
+}  // namespace terrace::topology
