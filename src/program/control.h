@@ -1,0 +1,60 @@
+#pragma once
+
+// The control socket: <run>/control.sock, mode 0600, served by the controller.
+//
+// One JSON object on one line is the request, one JSON object on one line the
+// answer; then the controller closes. A request has at most 64 KiB, an answer
+// at most 1 MiB, and both come within the times below.
+//
+// Every answer has "ok": true or false; with false an "error" for a person, and
+// for a refused site file "diagnostics": [text, …], each as `terrace check` prints it.
+//
+//   {"command": "status"}
+//     {"ok": true,
+//      "site": "shop", "path": "/etc/terrace/site.toml", "version": 3,
+//      "state": "starting" | "serving" | "stopping",
+//      "error": "…",                       absent unless a reload was refused last
+//      "supervisor": {"pid": 100},
+//      "controller": {"pid": 101, "starts": 1},
+//      "worker": {"pid": 102, "starts": 2, "connected": true},
+//      "listeners": [{"purpose": "web" | "admin", "address": "127.0.0.1:8080",
+//                     "bound": "127.0.0.1:8080", "error": "Address already in use"}],
+//      "instances": [{"name": "app-1", "slot": 0, "generation": 7, "pid": 110,
+//                     "state": "starting" | "up" | "draining" | "stopping" | "waiting" | "crash-loop",
+//                     "address": "127.0.0.1:20001" | "unix:/run/terrace/app/1-7.sock",
+//                     "uptime_seconds": 12.5, "restarts": 2, "retry_seconds": 0.4,
+//                     "last_exit": "exit status 1" | "signal 9 (Killed)" | "out of memory",
+//                     "last_output": ["line", …],
+//                     "requests": 10, "failures": 0, "in_flight": 1}],
+//      "totals": {"connections": 1, "connections_open": 1, "requests": 10, "in_flight": 0,
+//                 "queued": 0, "statuses": {"1xx": 0, …, "5xx": 0}, "bytes_sent": 1234,
+//                 "duration_seconds": 0.5},   absent while the worker does not answer
+//      "isolation": "namespace" | "subreaper",   of the instances; absent without any
+//      "limits": "none" | "cgroup v1" | "cgroup v2" | "rlimit"}
+//
+//   {"command": "reload"}
+//     {"ok": true, "version": 4, "changed": ["web", "app"]}
+//     The answer comes when the file is accepted or refused; a change of [app]
+//     then rolls in the background.
+//
+//   {"command": "restart", "what": "app"}
+//     {"ok": true, "instances": 2}
+//     Answered when the last instance is replaced and healthy, or
+//     {"ok": false, "error": "…"} when a new one did not become healthy: the old
+//     ones then stay.
+//
+//   {"command": "stop"}
+//     {"ok": true}, then the site stops as on SIGTERM. The socket is gone when it has.
+
+#include <chrono>
+#include <cstddef>
+
+namespace terrace::program {
+
+constexpr size_t kControlRequestBytesMax = 64 << 10;
+constexpr size_t kControlAnswerBytesMax = 1 << 20;
+constexpr std::chrono::seconds kControlRequestTimeout{5};
+// `restart` may take start_timeout + drain + grace for each instance.
+constexpr std::chrono::minutes kControlAnswerTimeout{30};
+
+}  // namespace terrace::program

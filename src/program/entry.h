@@ -1,0 +1,23 @@
+#pragma once
+
+// What main() starts. `terrace up` is the supervisor; it starts the same binary
+// again as `terrace controller` and `terrace worker`, two commands that no help
+// shows. Each function returns the exit status of its process.
+
+#include <string>
+
+#include "program/folders.h"
+
+namespace terrace::program {
+
+// `terrace up`.
+struct UpOptions {
+  std::string site_path;  // absolute, readable
+};
+
+// argc and argv as main() got them: their memory becomes the process title.
+int run_supervisor(int argc, char** argv, const UpOptions& options);
+int run_controller(int argc, char** argv);
+int run_worker(int argc, char** argv);
+
+}  // namespace terrace::program

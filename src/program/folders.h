@@ -1,0 +1,40 @@
+#pragma once
+
+// Where a site's state lives.
+//
+//   as root               /var/lib/terrace   /run/terrace   /var/log/terrace
+//   as another user       .terrace/state     .terrace/run   .terrace/log
+//                         beside the site file
+//   TERRACE_FOLDER=/x     /x/state           /x/run         /x/log
+//
+// TERRACE_FOLDER is for several sites on one server: tests, above all. One site per
+// set of folders: `terrace up` holds a lock in `run`.
+//
+//   <state>/database/     0700, the app's user: its SQLite files
+//   <run>/terrace.pid     the supervisor's process id, locked while it lives
+//   <run>/control.sock    0600: one request line, one answer line (control.h)
+//   <run>/app/            the instances' Unix sockets: app's user and worker only
+//   <log>/app.log         output and ends of the instances
+//   <log>/access.log      written by the worker
+//
+// A Unix socket's path has at most 107 bytes (unix(7)). When <run> is so deep that
+// its sockets would not fit, it is /tmp/terrace-<uid>-<hash of its own path>.
+
+#include <string>
+
+namespace terrace::program {
+
+struct Folders {
+  std::string state;
+  std::string run;
+  std::string log;
+};
+
+// For the site file at this absolute path; `root` says whether the supervisor runs
+// as root. Creates nothing: the supervisor and the command line ask alike.
+Folders folders_of(const std::string& site_path, bool root);
+
+std::string control_socket(const Folders& folders);
+std::string pid_file(const Folders& folders);
+
+}  // namespace terrace::program

@@ -1,0 +1,385 @@
+#pragma once
+
+// The records that the supervisor, the controller and the worker exchange.
+//
+// Every record is one fixed-size struct in one SOCK_SEQPACKET message, native
+// layout, no pointers: the three are the same binary, and the reader of the
+// privileged side has nothing to parse. A message whose size is not exactly that
+// of its kind is refused. Text is a fixed array, always ended by a zero.
+// Descriptors travel beside a record as SCM_RIGHTS, at most one each.
+//
+// Three channels:
+//  - supervisor <-> controller and supervisor <-> worker: descriptor
+//    kSupervisorChannel of the started process, there from its first instruction.
+//    Its end means that the supervisor is gone: leave.
+//  - controller <-> worker: a new pair whenever either of them is started; each
+//    receives its end in a Peer record. The controller then says everything again
+//    (Site, then one InstanceUpdate per instance); the worker keeps serving with
+//    what it knew until then. What the new controller does not mention by the time
+//    of its Complete record is gone.
+//
+// What each side sends first: the supervisor a Welcome to both; to the worker the
+// listeners, to the controller the site it last accepted (Site), the listeners and
+// the running instances, then Complete; last the Peer.
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace terrace::program {
+
+constexpr int kSupervisorChannel = 3;
+// Instances of the app on one server. During a rolling restart a slot is held by
+// an old and a new generation at once.
+constexpr uint32_t kSlotsMax = 64;
+constexpr uint32_t kInstancesMax = 2 * kSlotsMax;
+constexpr uint32_t kListenersMax = 64;
+
+// A text of at most N - 1 bytes inside a record.
+template <size_t N>
+struct Text {
+  std::array<char, N> bytes{};
+
+  // False when `text` does not fit or contains a zero byte; then nothing changes.
+  bool set(std::string_view text) {
+    if (text.size() >= N || text.find('\0') != std::string_view::npos) return false;
+    bytes.fill(0);
+    std::memcpy(bytes.data(), text.data(), text.size());
+    return true;
+  }
+  // Never reads past the array, whatever the other side wrote.
+  std::string_view view() const { return {bytes.data(), ::strnlen(bytes.data(), N - 1)}; }
+};
+
+using Path = Text<1024>;
+using SocketPath = Text<108>;  // sun_path, unix(7)
+using Address = Text<64>;      // "127.0.0.1:8080", "[::]:80"
+using Name = Text<64>;
+
+enum class Kind : uint32_t {
+  // supervisor -> controller and worker
+  kWelcome = 1,
+  kPeer,
+  kListener,
+  kListenerGone,
+  kStop,
+  // supervisor -> controller
+  kReload,
+  kInstanceRunning,
+  kInstanceEnded,
+  kListenFailed,
+  // controller -> supervisor
+  kListen,
+  kUnlisten,
+  kStartInstance,
+  kSignalInstance,
+  kTagInstance,
+  kServing,
+  kStopSite,
+  // controller -> worker; the first also supervisor <-> controller
+  kSite,
+  kInstanceUpdate,
+  kComplete,
+  kStatsRequest,
+  // worker -> controller
+  kSiteTaken,
+  kDrained,
+  kInstanceFailed,
+  kStats,
+};
+
+// ---- supervisor -> controller and worker ---------------------------------
+
+// The first record that a process gets.
+struct Welcome {
+  static constexpr Kind kKind = Kind::kWelcome;
+  Kind kind = kKind;
+  uint32_t starts = 0;      // 1 for the first controller (or worker), 2 for its successor, …
+  uint32_t cores = 1;       // reactor threads of the worker, sockets per address
+  uint32_t privileged = 0;  // 1: the supervisor is root
+  uid_t own_user = 0;       // of controller and worker
+  gid_t own_group = 0;
+  Path site_path;  // of site.toml, absolute
+  Path state;      // the folders of folders.h
+  Path run;
+  Path log;
+};
+
+// Comes with one end of a new controller <-> worker pair; replaces the one before.
+struct Peer {
+  static constexpr Kind kKind = Kind::kPeer;
+  Kind kind = kKind;
+};
+
+enum class Purpose : uint32_t { kWeb = 0, kAdmin = 1 };
+
+// A listening socket: non-blocking, listening already. To the worker it comes with
+// a duplicate of the socket, to the controller without. An address has `count`
+// sockets with SO_REUSEPORT, numbered by `index`: socket i is for reactor thread
+// i modulo their number. The supervisor keeps the original: while no worker lives,
+// the kernel queues the connections.
+struct Listener {
+  static constexpr Kind kKind = Kind::kListener;
+  Kind kind = kKind;
+  Purpose purpose = Purpose::kWeb;
+  uint32_t index = 0;
+  uint32_t count = 1;
+  Address requested;  // as in the site file; the key
+  Address bound;      // with the port that the kernel chose when the request said 0
+};
+
+// Stop accepting on every socket of this address; open connections stay.
+struct ListenerGone {
+  static constexpr Kind kKind = Kind::kListenerGone;
+  Kind kind = kKind;
+  Purpose purpose = Purpose::kWeb;
+  Address requested;
+};
+
+// To the worker: close the listeners, finish what is in flight, then exit(0); the
+// supervisor waits `limit_ms` and kills. To the controller: start nothing any more,
+// keep writing the log until the channel ends.
+struct Stop {
+  static constexpr Kind kKind = Kind::kStop;
+  Kind kind = kKind;
+  uint32_t limit_ms = 0;
+};
+
+// ---- supervisor -> controller ---------------------------------------------
+
+// SIGHUP arrived: load the site file again.
+struct Reload {
+  static constexpr Kind kKind = Kind::kReload;
+  Kind kind = kKind;
+};
+
+// How an instance is kept together (reference: pid_namespaces(7),
+// PR_SET_CHILD_SUBREAPER(2const)).
+enum class Isolation : uint32_t { kNamespace = 0, kSubreaper = 1 };
+enum class Limits : uint32_t { kNone = 0, kCgroup1 = 1, kCgroup2 = 2, kRlimit = 3 };
+
+// What the controller wants to remember about an instance beyond its own death;
+// the supervisor stores it and never looks inside.
+struct Tag {
+  std::array<uint8_t, 64> bytes{};
+};
+
+// An instance runs: the answer to StartInstance, and again for each one when a new
+// controller starts. Comes with a duplicate of the read end of its output pipe.
+struct InstanceRunning {
+  static constexpr Kind kKind = Kind::kInstanceRunning;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  pid_t pid = 0;  // of the instance's init, as the supervisor sees it
+  Isolation isolation = Isolation::kNamespace;
+  Limits limits = Limits::kNone;
+  int64_t started_ns = 0;  // CLOCK_MONOTONIC
+  uint32_t port = 0;       // 0: a Unix socket
+  SocketPath socket;
+  Tag tag;
+};
+
+// An instance ended, or never started: then `error` says why and `status` is 0.
+struct InstanceEnded {
+  static constexpr Kind kKind = Kind::kInstanceEnded;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  int32_t status = 0;          // of the app itself, as in wait(2)
+  uint32_t out_of_memory = 0;  // 1: the memory limit killed a process of it
+  Text<256> error;
+};
+
+// The answer to a Listen that did not work.
+struct ListenFailed {
+  static constexpr Kind kKind = Kind::kListenFailed;
+  Kind kind = kKind;
+  Purpose purpose = Purpose::kWeb;
+  int32_t system = 0;  // errno
+  Address requested;
+};
+
+// ---- controller -> supervisor ----------------------------------------------
+
+// Bind and listen; the answer is one Listener or ListenFailed. An address that is
+// held already is answered again.
+struct Listen {
+  static constexpr Kind kKind = Kind::kListen;
+  Kind kind = kKind;
+  Purpose purpose = Purpose::kWeb;
+  Address requested;
+};
+
+struct Unlisten {
+  static constexpr Kind kKind = Kind::kUnlisten;
+  Kind kind = kKind;
+  Purpose purpose = Purpose::kWeb;
+  Address requested;
+};
+
+// Start one instance. The supervisor refuses uid 0, users outside the app's group
+// (permitted_app_user in privileges.h), a socket outside its run folder and any
+// number outside its limits, whatever the record says.
+struct StartInstance {
+  static constexpr Kind kKind = Kind::kStartInstance;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  uint32_t port = 0;  // 0: `socket` names a Unix socket
+  SocketPath socket;
+  Name site;
+  Name user;                 // empty: terrace-app as root, else our own
+  int64_t memory_bytes = 0;  // 0: no limit
+  uint32_t processes = 0;    // 0: no limit
+  uint32_t grace_ms = 30'000;
+  Path folder;
+  Text<8192> command;
+  uint32_t environment_bytes = 0;  // "NAME=value\0NAME=value\0"
+  std::array<char, 32'768> environment{};
+};
+
+// SIGTERM or SIGKILL; nothing else is passed on.
+struct SignalInstance {
+  static constexpr Kind kKind = Kind::kSignalInstance;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  int32_t signal = 0;
+};
+
+struct TagInstance {
+  static constexpr Kind kKind = Kind::kTagInstance;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  Tag tag;
+};
+
+// The site answers for the first time: the supervisor tells systemd (sd_notify(3)).
+struct Serving {
+  static constexpr Kind kKind = Kind::kServing;
+  Kind kind = kKind;
+};
+
+// End everything, as SIGTERM to the supervisor does; `exit_code` is what
+// `terrace up` then returns.
+struct StopSite {
+  static constexpr Kind kKind = Kind::kStopSite;
+  Kind kind = kKind;
+  int32_t exit_code = 0;
+};
+
+// ---- controller <-> worker ------------------------------------------------
+
+// The text of the site file, in a sealed memfd beside the record. From the
+// controller to the supervisor: keep it, it is what a new controller starts from
+// (the file on disk may be wrong by then). From the supervisor to a new
+// controller: that text. To the worker: serve this.
+struct Site {
+  static constexpr Kind kKind = Kind::kSite;
+  Kind kind = kKind;
+  uint32_t version = 0;  // grows with every accepted file
+  uint64_t bytes = 0;
+  Path path;  // where the text came from: relative names in it count from there
+};
+
+enum class InstanceState : uint32_t {
+  kStarting = 0,  // not yet healthy: no traffic, but worth waiting for
+  kUp = 1,
+  kDraining = 2,  // no new request; answer Drained when none is in flight
+  kDown = 3,      // forget it; close its connections
+};
+
+// What the worker shall know about one instance; the newest record holds.
+struct InstanceUpdate {
+  static constexpr Kind kKind = Kind::kInstanceUpdate;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  InstanceState state = InstanceState::kStarting;
+  uint32_t port = 0;  // on 127.0.0.1; 0: `socket`
+  SocketPath socket;
+  Name name;  // "app-1": metrics, logs
+};
+
+// Ends the first series of records on a new channel (see the top).
+struct Complete {
+  static constexpr Kind kKind = Kind::kComplete;
+  Kind kind = kKind;
+};
+
+struct StatsRequest {
+  static constexpr Kind kKind = Kind::kStatsRequest;
+  Kind kind = kKind;
+  uint32_t id = 0;
+};
+
+// ---- worker -> controller -----------------------------------------------
+
+// The worker serves this version of the site from now on.
+struct SiteTaken {
+  static constexpr Kind kKind = Kind::kSiteTaken;
+  Kind kind = kKind;
+  uint32_t version = 0;
+  uint32_t refused = 0;  // 1: it could not; the version before stays
+};
+
+// No request of the draining instance is in flight any more.
+struct Drained {
+  static constexpr Kind kKind = Kind::kDrained;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+};
+
+// Seen while proxying: the instance refused or broke `failures` connections since
+// the last such record. The controller probes it at once.
+struct InstanceFailed {
+  static constexpr Kind kKind = Kind::kInstanceFailed;
+  Kind kind = kKind;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  uint32_t failures = 0;
+};
+
+// All counters since the worker started.
+struct InstanceStats {
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  uint64_t requests = 0;
+  uint64_t failures = 0;  // no answer, or a broken one
+  uint64_t in_flight = 0;
+};
+
+struct Stats {
+  static constexpr Kind kKind = Kind::kStats;
+  Kind kind = kKind;
+  uint32_t id = 0;           // of the request
+  uint64_t connections = 0;  // accepted
+  uint64_t connections_open = 0;
+  uint64_t requests = 0;
+  uint64_t in_flight = 0;
+  uint64_t queued = 0;                 // wait for an instance
+  std::array<uint64_t, 6> statuses{};  // [1] 1xx … [5] 5xx
+  uint64_t bytes_sent = 0;
+  uint64_t duration_ns = 0;  // sum over the requests
+  uint32_t site_version = 0;
+  uint32_t instances_count = 0;
+  std::array<InstanceStats, kInstancesMax> instances{};
+};
+
+// The largest record; a receiver's buffer.
+constexpr size_t kRecordBytesMax = sizeof(StartInstance);
+static_assert(sizeof(Stats) < kRecordBytesMax && sizeof(Welcome) < kRecordBytesMax);
+
+template <class T>
+concept Record = std::is_trivially_copyable_v<T> && sizeof(T) <= kRecordBytesMax && requires {
+  { T::kKind } -> std::convertible_to<Kind>;
+};
+
+}  // namespace terrace::program
