@@ -44,8 +44,8 @@ void append_field(std::string& line, const LogField& field) {
   }
 }
 
-// Length of the valid UTF-8 sequence at the start of `text`, 0 when there is
-// none (RFC 3629 section 4).
+}  // namespace
+
 size_t utf8_length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -60,8 +60,6 @@ size_t utf8_length(std::string_view text) {
   if (first == 0xf4 && byte(1) > 0x8f) return 0;
   return length;
 }
-
-}  // namespace
 
 void append_json_escaped(std::string& out, std::string_view text) {
   while (!text.empty()) {

@@ -51,4 +51,8 @@ class Log {
 // are not valid UTF-8 become U+FFFD.
 void append_json_escaped(std::string& out, std::string_view text);
 
+// Length in bytes of the UTF-8 character at the start of `text`, which is not
+// empty; 0 when the bytes are not UTF-8 (RFC 3629 section 4).
+size_t utf8_length(std::string_view text);
+
 }  // namespace terrace
