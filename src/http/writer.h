@@ -21,6 +21,7 @@ class HeadWriter {
   void field(std::string_view name, uint64_t value);
   void end() { text("\r\n"); }
   // "HTTP/1.1 200 OK\r\n"
+  // The status has three digits. An unknown one gets an empty reason.
   void status_line(int status);
   // "GET /path HTTP/1.1\r\n"
   void request_line(std::string_view method, std::string_view target);
@@ -29,6 +30,9 @@ class HeadWriter {
   std::string_view written() const { return {begin_, static_cast<size_t>(at_ - begin_)}; }
 
  private:
+  // The next `bytes` bytes of the buffer, or null and overflow.
+  char* room(size_t bytes);
+
   char* at_;
   char* begin_;
   char* end_;
