@@ -45,6 +45,8 @@ char* append_padded(char* out, uint64_t number, int digits) {
   return out + digits;
 }
 
+uint64_t lines_in(std::string_view text) { return static_cast<uint64_t>(std::ranges::count(text, '\n')); }
+
 uint64_t nanoseconds(Duration duration) {
   return duration.count() < 0 ? 0 : static_cast<uint64_t>(duration.count());
 }
@@ -108,7 +110,7 @@ void AccessLog::flush() {
   if (used_ == 0) return;
   const size_t taken = mid_line_ && write_out("\n", 1) == 0 ? 0 : write_out(buffer_.get(), used_);
   if (taken > 0) mid_line_ = buffer_[taken - 1] != '\n';
-  const auto whole = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + taken, '\n'));
+  const uint64_t whole = taken == used_ ? lines_ : lines_in({buffer_.get(), taken});
   written_.add(whole);
   dropped_.add(lines_ - whole);
   used_ = 0;

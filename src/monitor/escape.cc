@@ -24,6 +24,8 @@ bool plain(uint64_t word) {
   return (((word | controls | quotes | backslashes | deletes) & kHighs)) == 0;
 }
 
+constexpr bool plain_byte(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 char* append_text(char* out, std::string_view text) {
   std::memcpy(out, text.data(), text.size());
   return out + text.size();
@@ -84,7 +86,14 @@ char* append_escaped(char* out, std::string_view text, size_t bytes_max) {
       text.remove_prefix(sizeof word);
     }
     // The rest of the text, or what needs care and some bytes around it.
-    for (size_t i = 0; i < sizeof word && !text.empty(); ++i) out = append_character(out, text);
+    for (size_t i = 0; i < sizeof word && !text.empty(); ++i) {
+      if (plain_byte(static_cast<unsigned char>(text[0]))) {
+        *out++ = text[0];
+        text.remove_prefix(1);
+      } else {
+        out = append_character(out, text);
+      }
+    }
   }
   return too_long ? append_text(out, kCut) : out;
 }
