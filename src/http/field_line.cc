@@ -1,6 +1,8 @@
 #include "http/field_line.h"
 
+#include <bit>
 #include <charconv>
+#include <cstring>
 #include <initializer_list>
 
 #include "http/syntax.h"
@@ -26,15 +28,34 @@ constexpr uint64_t kNotRemovable =
     bits({HeaderId::kContentLength, HeaderId::kHost, HeaderId::kForwarded, HeaderId::kXForwardedFor,
           HeaderId::kXForwardedHost, HeaderId::kXForwardedPort, HeaderId::kXForwardedProto,
           HeaderId::kXForwardedOther, HeaderId::kXRequestId});
+// Ids that say little about the bytes of the name.
+constexpr uint64_t kUnlisted = bits({HeaderId::kOther, HeaderId::kUnderscore, HeaderId::kXForwardedOther});
 constexpr uint64_t kNoted = kHopByHop | bit(HeaderId::kContentLength);
 
-// Why the byte at `at` cannot end or be in the name of `line`.
-const char* name_fault(std::string_view line, size_t at) {
-  if (at == 0 && !line.empty() && is_space(line[0])) return "folded line, or white space before a field";
-  if (at == line.size()) return "field line without a colon";
-  if (line[at] == ':') return "empty field name";
-  if (is_space(line[at])) return "white space in or after a field name";
-  return "a byte that no field name can have";
+// Why `line` does not begin with a name and a colon.
+const char* name_fault(std::string_view line) {
+  if (!line.empty() && is_space(line[0])) return "folded line, or white space before a field";
+  const std::string_view name = line.substr(0, line.find(':'));
+  if (name.size() == line.size()) return "field line without a colon";
+  if (name.empty()) return "empty field name";
+  return is_space(name.back()) ? "white space before the colon" : "a byte that no field name can have";
+}
+
+// The first colon, or the length of the line. Eight bytes at a time: in a word
+// whose colons have become zero, the lowest zero byte has its top bit set.
+size_t find_colon(std::string_view line) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  static_assert(std::endian::native == std::endian::little);
+  size_t at = 0;
+  for (; at + 8 <= line.size(); at += 8) {
+    uint64_t word;
+    memcpy(&word, line.data() + at, sizeof word);
+    word ^= kOnes * ':';
+    const uint64_t zeros = (word - kOnes) & ~word & (kOnes << 7);
+    if (zeros != 0) return at + static_cast<size_t>(std::countr_zero(zeros)) / 8;
+  }
+  while (at < line.size() && line[at] != ':') at++;
+  return at;
 }
 
 // RFC 9110 section 8.6, and stricter: one field with one number, of at most 19
@@ -81,6 +102,10 @@ constexpr int kConnectionOptionsMax = 32;
 
 // RFC 9110 section 7.6.1. Elements that are no tokens name nothing.
 bool note_connection(std::string_view list, FieldsSeen& seen, Refusal& refusal) {
+  if (list == "keep-alive") {
+    seen.keep_alive = true;
+    return true;
+  }
   while (!list.empty()) {
     const std::string_view option = next_element(list);
     if (++seen.connection_options > kConnectionOptionsMax) {
@@ -109,13 +134,14 @@ void mark_fields_named(std::string_view name, Fields& fields) {
 }  // namespace
 
 const char* parse_field_line(std::string_view line, Field& field) {
-  size_t colon = 0;
-  while (colon < line.size() && is_token_byte(line[colon])) colon++;
-  if (colon == 0 || colon == line.size() || line[colon] != ':') return name_fault(line, colon);
+  const size_t colon = find_colon(line);
+  if (colon == 0 || colon == line.size()) return name_fault(line);
   field.name = line.substr(0, colon);
   field.value = trim(line.substr(colon + 1));
   field.id = header_id(field.name);
   field.hop_by_hop = false;
+  // A name that was recognised is a token.
+  if ((kUnlisted & bit(field.id)) != 0 && !is_token(field.name)) return name_fault(line);
   return is_value(field.value) ? nullptr : "a control byte in a field value";
 }
 

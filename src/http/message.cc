@@ -163,12 +163,19 @@ HeaderId id_by_name(std::string_view name) {
   return id_of_14_to_19(name);
 }
 
+// Without a way out of the loop it becomes vector code.
+bool has_underscore(std::string_view name) {
+  bool found = false;
+  for (const char c : name) found |= c == '_';
+  return found;
+}
+
 }  // namespace
 
 HeaderId header_id(std::string_view name) {
   const HeaderId id = id_by_name(name);
   if (id != HeaderId::kOther) return id;
-  if (name.contains('_')) return HeaderId::kUnderscore;
+  if (has_underscore(name)) return HeaderId::kUnderscore;
   if (name.size() >= 12 && is<"x-forwarded-">(name)) return HeaderId::kXForwardedOther;
   return HeaderId::kOther;
 }

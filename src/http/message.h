@@ -91,6 +91,11 @@ class Fields {
     ASSERT(size_ < kMax);
     fields_[static_cast<size_t>(size_++)] = field;
   }
+  // A field at the end for the caller to fill; what it holds before is not defined.
+  Field& append() {
+    ASSERT(size_ < kMax);
+    return fields_[static_cast<size_t>(size_++)];
+  }
   // The first field with this id, or null.
   const Field* find(HeaderId id) const {
     for (const Field& field : *this) {

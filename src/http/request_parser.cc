@@ -62,11 +62,10 @@ bool RequestParser::take_line(std::string_view line, RequestHead& head) {
 
 bool RequestParser::take_field(std::string_view line, RequestHead& head) {
   if (head.fields.size() == Fields::kMax) return refusal_.because(431, "too many fields");
-  Field field;
+  Field& field = head.fields.append();
   const char* fault = parse_field_line(line, field);
   if (fault != nullptr) return refusal_.because(400, fault);
   if (!note_field(field, head.http_1_0, seen_, refusal_)) return false;
-  head.fields.add(field);
   if (field.id == HeaderId::kHost) return take_host(field.value, head);
   if (field.id == HeaderId::kExpect) return take_expect(field.value, head);
   return true;

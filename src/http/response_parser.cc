@@ -55,11 +55,9 @@ bool ResponseParser::take_line(std::string_view line, ResponseHead& head) {
     return refusal_.text == nullptr;
   }
   if (head.fields.size() == Fields::kMax) return refusal_.because(502, "too many fields");
-  Field field;
+  Field& field = head.fields.append();
   refusal_.text = parse_field_line(line, field);
-  if (refusal_.text != nullptr || !note_field(field, head.http_1_0, seen_, refusal_)) return false;
-  head.fields.add(field);
-  return true;
+  return refusal_.text == nullptr && note_field(field, head.http_1_0, seen_, refusal_);
 }
 
 // RFC 9112 section 6.3.

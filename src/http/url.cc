@@ -1,6 +1,8 @@
 #include "http/url.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "base/assert.h"
 #include "http/syntax.h"
@@ -88,29 +90,21 @@ bool is_host_byte(char c) {
   return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-bool is_address_byte(char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; }
-
-bool valid_host(std::string_view host) {
-  constexpr size_t kHostMax = 255;  // bytes, RFC 1035 section 2.3.4
-  if (host.empty() || host.size() > kHostMax) return false;
-  if (host.front() != '[') return std::ranges::all_of(host, is_host_byte);
-  if (host.back() != ']') return false;
-  const std::string_view address = host.substr(1, host.size() - 2);
-  return address.size() >= 2 && address.contains(':') && std::ranges::all_of(address, is_address_byte);
+// Whether the path is its own normal form: ASCII that needs no decoding, no
+// double slash, and no segment that begins with a dot. Nearly all paths are.
+bool is_normal(std::string_view path) {
+  char before = 0;
+  for (const char c : path) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte <= 0x20 || byte >= 0x7f || c == '%' || c == '\\') return false;
+    if (before == '/' && (c == '/' || c == '.')) return false;
+    before = c;
+  }
+  return true;
 }
 
-bool valid_port(std::string_view port) {
-  if (port.empty() || port.size() > 5 || !std::ranges::all_of(port, is_digit)) return false;
-  int number = 0;
-  for (const char c : port) number = number * 10 + (c - '0');
-  return number <= 65535;
-}
-
-}  // namespace
-
-Result<std::string_view> normalise_path(std::string_view path, std::span<char> into) {
-  ASSERT(into.size() >= path.size());
-  if (!path.starts_with('/')) return bad("does not begin with a slash");
+// The general case of normalise_path.
+Result<std::string_view> decode_path(std::string_view path, std::span<char> into) {
   path.remove_prefix(1);
   into[0] = '/';
   size_t size = 1;
@@ -134,6 +128,34 @@ Result<std::string_view> normalise_path(std::string_view path, std::span<char> i
   const std::string_view result(into.data(), size);
   if (above_ascii && !is_utf8(result)) return bad("bytes that are not UTF-8");
   return result;
+}
+
+bool is_address_byte(char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; }
+
+bool valid_host(std::string_view host) {
+  constexpr size_t kHostMax = 255;  // bytes, RFC 1035 section 2.3.4
+  if (host.empty() || host.size() > kHostMax) return false;
+  if (host.front() != '[') return std::ranges::all_of(host, is_host_byte);
+  if (host.back() != ']') return false;
+  const std::string_view address = host.substr(1, host.size() - 2);
+  return address.size() >= 2 && address.contains(':') && std::ranges::all_of(address, is_address_byte);
+}
+
+bool valid_port(std::string_view port) {
+  if (port.empty() || port.size() > 5 || !std::ranges::all_of(port, is_digit)) return false;
+  int number = 0;
+  for (const char c : port) number = number * 10 + (c - '0');
+  return number <= 65535;
+}
+
+}  // namespace
+
+Result<std::string_view> normalise_path(std::string_view path, std::span<char> into) {
+  ASSERT(into.size() >= path.size());
+  if (!path.starts_with('/')) return bad("does not begin with a slash");
+  if (!is_normal(path)) return decode_path(path, into);
+  memcpy(into.data(), path.data(), path.size());
+  return std::string_view(into.data(), path.size());
 }
 
 std::string_view host_of(std::string_view authority) {
