@@ -56,12 +56,16 @@ class Exchange {
   virtual Task<Result<void>> flush() = 0;
   // `bytes` bytes of `file` from `offset` on, by sendfile(2) where it can.
   virtual Task<Result<void>> send_file(int file, off_t offset, uint64_t bytes) = 0;
+  // write() and finish() in one: the last bytes and the end leave together.
+  virtual Task<Result<void>> write_last(std::string_view bytes) = 0;
   // Ends the body. Fewer bytes written than promised: the connection is aborted.
   virtual Task<Result<void>> finish() = 0;
   // begin, write and finish in one; the fastest way for a body in memory.
   virtual Task<Result<void>> respond(const ResponseHead& head, std::string_view body) = 0;
   // Breaks the connection off so that the client sees an error and not an end.
   virtual void abort() = 0;
+  // Whoever waits in this exchange gets kCancelled; the connection closes afterwards.
+  virtual void cancel() = 0;
 
   // What was answered, for logs and metrics; 0 when nothing was.
   virtual int status() const = 0;

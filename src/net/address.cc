@@ -47,11 +47,18 @@ bool Ip::is_loopback() const {
   return IN6_IS_ADDR_LOOPBACK(reinterpret_cast<const in6_addr*>(bytes.data()));
 }
 
+// Written out for IPv4: it is done for every request, and inet_ntop(3) is slow.
 std::string_view Ip::print(std::span<char> into) const {
-  const char* text =
-      is_v4() ? ::inet_ntop(AF_INET, bytes.data() + 12, into.data(), static_cast<socklen_t>(into.size()))
-              : ::inet_ntop(AF_INET6, bytes.data(), into.data(), static_cast<socklen_t>(into.size()));
-  return text != nullptr ? text : "";
+  if (!is_v4()) {
+    const char* text = ::inet_ntop(AF_INET6, bytes.data(), into.data(), static_cast<socklen_t>(into.size()));
+    return text != nullptr ? text : "";
+  }
+  char* at = into.data();
+  for (size_t i = 12; i < 16; ++i) {
+    at = std::to_chars(at, into.data() + into.size(), bytes[i]).ptr;
+    if (i < 15) *at++ = '.';
+  }
+  return {into.data(), static_cast<size_t>(at - into.data())};
 }
 
 Result<Network> Network::parse(std::string_view text) {

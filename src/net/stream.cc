@@ -116,8 +116,8 @@ Result<size_t> Stream::read_now(std::span<char> into) {
   return static_cast<size_t>(n);
 }
 
-Result<size_t> Stream::write_now(std::string_view bytes) {
-  const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+Result<size_t> Stream::write_now(std::string_view bytes, bool more) {
+  const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
   if (n >= 0) return static_cast<size_t>(n);
   if (errno == EAGAIN) watch_.writable = false;
   return fail_socket("send");

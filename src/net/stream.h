@@ -37,7 +37,8 @@ class Stream {
   // Bytes read, 0 at the end of the stream, kWouldBlock when none are there.
   Result<size_t> read_now(std::span<char> into);
   // Bytes written, fewer than given when the socket is full, kWouldBlock at 0.
-  Result<size_t> write_now(std::string_view bytes);
+  // `more`: other bytes follow at once, do not send a small packet for these.
+  Result<size_t> write_now(std::string_view bytes, bool more = false);
   Result<size_t> write_now(std::span<const iovec> parts);
   // sendfile(2): from `file` at `offset`, which it moves; the page cache is not copied.
   Result<size_t> send_file_now(int file, off_t& offset, size_t bytes);

@@ -1,0 +1,143 @@
+#include "app/backends.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace terrace::app {
+
+Backends::~Backends() { ASSERT(first_ == nullptr); }
+
+Instance* Backends::find(uint32_t slot, uint32_t generation) {
+  for (const std::unique_ptr<Instance>& instance : instances_) {
+    if (instance->slot == slot && instance->generation == generation) return instance.get();
+  }
+  return nullptr;
+}
+
+void Backends::update(const InstanceUpdate& update) {
+  named_.emplace_back(update.slot, update.generation);
+  Instance* instance = find(update.slot, update.generation);
+  if (instance == nullptr) {
+    if (update.state == InstanceState::kDown) return;
+    instances_.push_back(std::make_unique<Instance>());
+    instance = instances_.back().get();
+    instance->slot = update.slot;
+    instance->generation = update.generation;
+    instance->metrics = std::make_shared<InstanceMetrics>();
+  }
+  instance->state = update.state;
+  instance->address = update.address;
+  instance->name = update.name;
+  if (update.state == InstanceState::kUp) {
+    instance->suspect_until = {};
+    wake(limits_.connections_max);
+    return;
+  }
+  instance->pool.clear();
+  if (instance->in_flight > 0) return;  // release() ends it
+  if (update.state == InstanceState::kDraining) events_.drained(update.slot, update.generation);
+  if (update.state == InstanceState::kDown) erase(*instance);
+}
+
+void Backends::mark() { named_.clear(); }
+
+void Backends::forget_unnamed() {
+  std::vector<InstanceUpdate> gone;
+  for (const std::unique_ptr<Instance>& instance : instances_) {
+    const std::pair key(instance->slot, instance->generation);
+    if (std::ranges::find(named_, key) != named_.end()) continue;
+    gone.push_back(
+        {instance->slot, instance->generation, InstanceState::kDown, instance->address, instance->name});
+  }
+  for (const InstanceUpdate& one : gone) update(one);
+}
+
+void Backends::erase(Instance& instance) {
+  std::erase_if(instances_, [&](const std::unique_ptr<Instance>& one) { return one.get() == &instance; });
+}
+
+void Backends::tick() {
+  const Time now = reactor_.now();
+  for (const std::unique_ptr<Instance>& instance : instances_) {
+    instance->pool.sweep(now);
+    if (instance->failures_unsaid == 0) continue;
+    events_.failed(instance->slot, instance->generation, instance->failures_unsaid);
+    instance->failures_unsaid = 0;
+  }
+  // One that rested may be tried again by whoever waits.
+  wake(limits_.connections_max);
+}
+
+Instance* Backends::take() {
+  const Time now = reactor_.now();
+  Instance* best = nullptr;
+  const size_t count = instances_.size();
+  for (size_t i = 0; i < count; ++i) {
+    Instance* one = instances_[(next_ + i) % count].get();
+    if (one->state != InstanceState::kUp || one->in_flight >= limits_.connections_max) continue;
+    if (now < one->suspect_until) continue;
+    if (best == nullptr || one->in_flight < best->in_flight) best = one;
+  }
+  if (best == nullptr) return nullptr;
+  ++next_;
+  ++best->in_flight;
+  best->metrics->in_flight.add();
+  best->metrics->requests.add();
+  return best;
+}
+
+void Backends::release(Instance& instance) {
+  --instance.in_flight;
+  instance.metrics->in_flight.subtract();
+  if (instance.in_flight == 0 && instance.state == InstanceState::kDraining) {
+    events_.drained(instance.slot, instance.generation);
+  }
+  if (instance.in_flight == 0 && instance.state == InstanceState::kDown) erase(instance);
+  if (first_ != nullptr) wake(1);
+}
+
+void Backends::failed(Instance& instance) {
+  ++instance.failures_unsaid;
+  instance.metrics->failures.add();
+  instance.suspect_until = reactor_.now() + kSuspectFor;
+  instance.pool.clear();
+  if (instance.failures_unsaid == 1) events_.failed(instance.slot, instance.generation, 0);
+}
+
+void Backends::wake(int count) {
+  while (count-- > 0 && first_ != nullptr) {
+    Turn& turn = *first_;
+    turn.leave();
+    turn.woken_ = true;
+    turn.disarm();
+    reactor_.resume_later(turn.waiting_);
+  }
+}
+
+void Backends::Turn::await_suspend(std::coroutine_handle<> waiting) {
+  waiting_ = waiting;
+  woken_ = false;
+  previous_ = backends_.last_;
+  next_ = nullptr;
+  (previous_ != nullptr ? previous_->next_ : backends_.first_) = this;
+  backends_.last_ = this;
+  ++backends_.waiting_;
+  backends_.reactor_.timers().arm(*this, deadline_);
+}
+
+void Backends::Turn::leave() {
+  (previous_ != nullptr ? previous_->next_ : backends_.first_) = next_;
+  (next_ != nullptr ? next_->previous_ : backends_.last_) = previous_;
+  --backends_.waiting_;
+}
+
+void Backends::Turn::expired() {
+  leave();
+  backends_.queue_timeouts_.add();
+  backends_.reactor_.resume_later(waiting_);
+}
+
+bool Backends::Turn::await_resume() { return woken_; }
+
+}  // namespace terrace::app

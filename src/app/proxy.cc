@@ -1,0 +1,300 @@
+#include "app/proxy.h"
+
+#include "reactor/scope.h"
+
+namespace terrace::app {
+namespace {
+
+using http::ClientConnection;
+using http::Exchange;
+using http::Framing;
+using http::RequestHead;
+using http::ResponseHead;
+
+// Tries of one request before it is given up, whatever the reasons.
+constexpr int kAttemptsMax = 20;
+// A request that must not be sent twice takes only a connection used this recently:
+// the instance will hardly be closing it just now.
+constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
+// Bodies up to this length are sent before the response is awaited.
+constexpr uint64_t kShortBody = 16384;
+// Pieces relayed in a row before others get their turn.
+constexpr int kPiecesQuota = 16;
+
+int status_for_body_error(const Error& error) {
+  if (error.code == Code::kLimit) return 413;
+  if (error.code == Code::kTimeout) return 408;
+  return 400;
+}
+
+}  // namespace
+
+struct Proxy::Call {
+  Exchange& exchange;
+  std::span<const http::Field> response_fields;
+  Buffer head_buffer{};
+  std::string_view head{};  // of the request to the instance
+  Time queue_deadline{};
+  Instance* instance = nullptr;
+  std::unique_ptr<ClientConnection> connection{};
+  bool pooled = false;      // the connection has carried a request before
+  bool body_taken = false;  // bytes of the request body are gone: it cannot be sent again
+  bool upload_done = true;
+  std::optional<Error> upload_error{};
+  Outcome outcome{};
+
+  bool repeatable() const { return exchange.request().idempotent() && !body_taken && !exchange.begun(); }
+};
+
+Task<Outcome> Proxy::handle(Exchange& exchange, const UpstreamContext& context,
+                            std::span<const http::Field> response_fields) {
+  Call call{.exchange = exchange, .response_fields = response_fields};
+  call.head_buffer = reactor_.buffers().take();
+  if (call.head_buffer) {
+    call.head = write_upstream_head(exchange.request(), context, {call.head_buffer.data(), Buffer::size()});
+  }
+  if (call.head.empty()) {
+    give_up(call, 431, "the head does not fit with what is added to it");
+    co_return call.outcome;
+  }
+  call.queue_deadline = reactor_.now() + options_.queue_timeout;
+  bool first_in_line = backends_.waiting() == 0;
+  for (int attempts = 0;;) {
+    call.instance = first_in_line ? backends_.take() : nullptr;
+    if (call.instance == nullptr) {
+      first_in_line = co_await backends_.turn(call.queue_deadline);
+      if (first_in_line) continue;
+      give_up(call, 503, backends_.full() ? "the queue is full" : "no instance was free in time");
+      break;
+    }
+    const Time begun = reactor_.now();
+    const Next next = co_await attempt(call);
+    call.outcome.instance = call.instance->name;
+    if (next == Next::kDone) call.instance->metrics->duration.observe(reactor_.now() - begun);
+    backends_.release(*call.instance);
+    if (next != Next::kAgain) break;
+    if (++attempts == kAttemptsMax) {
+      give_up(call, 502, "every attempt failed");
+      break;
+    }
+  }
+  co_return call.outcome;
+}
+
+Proxy::Next Proxy::give_up(Call& call, int status, const char* why) {
+  call.outcome.why = why;
+  if (call.exchange.begun()) {
+    call.exchange.abort();
+  } else {
+    call.outcome.error_status = status;
+  }
+  return Next::kFailed;
+}
+
+// The connection to the instance failed. Decides whether the request may be sent again.
+Proxy::Next Proxy::broken(Call& call, const Error& error) {
+  if (call.upload_error) {
+    if (call.upload_error->code == Code::kClosed || call.upload_error->code == Code::kCancelled)
+      call.exchange.abort();
+    return give_up(call, status_for_body_error(*call.upload_error), call.upload_error->text);
+  }
+  if (error.code == Code::kTimeout) {
+    call.instance->metrics->failures.add();
+    return give_up(call, 504, "the app did not answer in time");
+  }
+  if (error.code == Code::kInvalid || error.code == Code::kLimit) {
+    call.instance->metrics->failures.add();
+    return give_up(call, 502, error.text);
+  }
+  // An instance may close a connection that was idle just when it is used again.
+  const bool blameless = call.pooled && !call.connection->answered();
+  if (!blameless) backends_.failed(*call.instance);
+  if (call.repeatable()) return Next::kAgain;
+  return give_up(call, 502, "the app broke the connection");
+}
+
+Task<Result<void>> Proxy::connect(Call& call) {
+  call.connection = std::make_unique<ClientConnection>(reactor_, http::HeadLimits{});
+  return call.connection->connect(call.instance->address, reactor_.now() + options_.connect_timeout);
+}
+
+Task<Proxy::Next> Proxy::attempt(Call& call) {
+  const RequestHead& request = call.exchange.request();
+  call.connection = call.instance->pool.take(
+      reactor_.now(), request.idempotent() ? http::ClientPool::kIdleMax : kFreshIdleMax);
+  call.pooled = call.connection != nullptr;
+  if (!call.pooled) {
+    const Result<void> connected = co_await connect(call);
+    if (!connected) {
+      backends_.failed(*call.instance);
+      co_return Next::kAgain;
+    }
+  }
+  call.connection->start(request.method);
+  Next next = Next::kFailed;
+  const Result<void> sent = co_await call.connection->write(call.head, options_.progress_max);
+  if (!sent) {
+    next = broken(call, sent.error());
+  } else if (!request.has_body()) {
+    next = co_await relay_response(call);
+  } else {
+    next = co_await exchange_with_upload(call);
+  }
+  finish_connection(call);
+  co_return next;
+}
+
+void Proxy::finish_connection(Call& call) {
+  if (call.upload_done && call.connection->reusable()) {
+    call.instance->pool.put(std::move(call.connection), reactor_.now());
+  }
+  call.connection.reset();
+}
+
+// Sends the request body while the response may come already.
+Task<Proxy::Next> Proxy::exchange_with_upload(Call& call) {
+  const RequestHead& request = call.exchange.request();
+  call.upload_done = false;
+  if (request.framing == Framing::kLength && request.content_length <= kShortBody) {
+    co_await upload(call);
+    if (call.upload_error) co_return broken(call, *call.upload_error);
+    const Next next = co_await relay_response(call);
+    co_return next;
+  }
+  Scope scope;
+  scope.spawn(upload(call));
+  const Next next = co_await relay_response(call);
+  // What the instance did not want to read nobody needs.
+  if (!call.upload_done) call.connection->stream().cancel();
+  co_await scope.join();
+  co_return next;
+}
+
+Task<void> Proxy::upload(Call& call) {
+  const bool chunked = call.exchange.request().framing == Framing::kChunked;
+  char line[24];
+  for (int pieces = 1;; ++pieces) {
+    const Result<std::string_view> piece = co_await call.exchange.read_body();
+    if (!piece) {
+      // The instance must see an error and not the end of a whole body.
+      call.upload_error = piece.error();
+      call.connection->stream().cancel();
+      co_return;
+    }
+    call.body_taken = true;
+    if (piece->empty()) break;
+    if (chunked) {
+      const std::string_view size(line, http::write_chunk_line(piece->size(), line));
+      const Result<void> sent = co_await call.connection->write(size, options_.progress_max);
+      if (!sent) co_return;
+    }
+    const Result<void> sent = co_await call.connection->write(*piece, options_.progress_max);
+    if (!sent) co_return;
+    if (!chunked) continue;
+    const Result<void> ended = co_await call.connection->write("\r\n", options_.progress_max);
+    if (!ended) co_return;
+    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
+  }
+  if (chunked) {
+    const Result<void> ended = co_await call.connection->write("0\r\n\r\n", options_.progress_max);
+    if (!ended) co_return;
+  }
+  call.upload_done = true;
+}
+
+Task<Proxy::Next> Proxy::relay_response(Call& call) {
+  const Result<void> got = co_await call.connection->read_head(reactor_.now() + options_.response_timeout);
+  if (!got) co_return broken(call, got.error());
+  ResponseHead& head = call.connection->head();
+  const RequestHead& request = call.exchange.request();
+  if (head.status == 101) {
+    if (!request.upgrade) {
+      co_return broken(call, {.code = Code::kInvalid, .place = "response", .text = "101 without an upgrade"});
+    }
+    const Next next = co_await tunnel(call);
+    co_return next;
+  }
+  for (const http::Field& field : call.response_fields) {
+    if (head.fields.size() < http::Fields::kMax) head.fields.add(field);
+  }
+  std::optional<uint64_t> length;
+  if (head.framing == Framing::kLength || head.has_content_length) length = head.content_length;
+  const bool whole = head.framing == Framing::kLength && call.repeatable();
+  if (head.framing == Framing::kNone || whole) {
+    // Nothing has left for the client yet: until the body is here whole, an instance
+    // that dies costs no request.
+    const Result<void> buffered =
+        co_await call.connection->buffer_body(reactor_.now() + options_.response_timeout);
+    if (!buffered) co_return broken(call, buffered.error());
+  }
+  co_return co_await relay_body(call, length);
+}
+
+Task<Proxy::Next> Proxy::relay_body(Call& call, std::optional<uint64_t> length) {
+  ClientConnection& connection = *call.connection;
+  Exchange& exchange = call.exchange;
+  exchange.begin(connection.head(), length);
+  Result<std::string_view> piece = connection.take_body();
+  for (int pieces = 1; piece; ++pieces) {
+    // With nothing to send yet the head goes out alone: a stream of events may be long silent.
+    Task<Result<void>> sending = connection.body_done() ? exchange.write_last(*piece)
+                                 : piece->empty()       ? exchange.flush()
+                                                        : exchange.write(*piece);
+    const Result<void> sent = co_await sending;
+    if (!sent) {
+      call.outcome.why = "the client is gone";
+      co_return Next::kFailed;
+    }
+    if (connection.body_done()) co_return Next::kDone;
+    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
+    piece = co_await connection.read_body(options_.stream_idle_max);
+  }
+  co_return broken(call, piece.error());
+}
+
+Task<Proxy::Next> Proxy::tunnel(Call& call) {
+  call.body_taken = true;
+  call.exchange.begin(call.connection->head(), std::nullopt);
+  const Result<void> sent = co_await call.exchange.flush();
+  if (!sent) co_return Next::kFailed;
+  Scope scope;
+  scope.spawn(pump_up(call));
+  scope.spawn(pump_down(call));
+  co_await scope.join();
+  co_return Next::kDone;
+}
+
+// One direction each; the end of one is passed on, an error ends both.
+Task<void> Proxy::pump_up(Call& call) {
+  for (int pieces = 1;; ++pieces) {
+    const Result<std::string_view> piece = co_await call.exchange.read_body();
+    if (piece && piece->empty()) {
+      (void)call.connection->stream().shutdown_write();
+      co_return;
+    }
+    if (!piece) break;
+    const Result<void> sent = co_await call.connection->write(*piece, options_.tunnel_idle_max);
+    if (!sent) break;
+    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
+  }
+  call.exchange.cancel();
+  call.connection->stream().cancel();
+}
+
+Task<void> Proxy::pump_down(Call& call) {
+  for (int pieces = 1;; ++pieces) {
+    const Result<std::string_view> piece = co_await call.connection->read_tunnel(options_.tunnel_idle_max);
+    if (piece && piece->empty()) {
+      (void)co_await call.exchange.finish();
+      co_return;
+    }
+    if (!piece) break;
+    const Result<void> sent = co_await call.exchange.write(*piece);
+    if (!sent) break;
+    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
+  }
+  call.exchange.cancel();
+  call.connection->stream().cancel();
+}
+
+}  // namespace terrace::app

@@ -1,0 +1,112 @@
+#include "http/connection.h"
+
+#include <cstring>
+
+#include "http/http1_exchange.h"
+
+namespace terrace::http {
+namespace {
+
+// Requests served in a row without a wait, before others get their turn.
+constexpr int kPipelineQuota = 32;
+// After an answer to bad input: how long and how much is read and thrown away, so
+// that the answer is not destroyed by a reset (RFC 9112 section 9.6).
+constexpr Duration kLingerMax = std::chrono::seconds(2);
+constexpr size_t kLingerBytesMax = 1 << 20;
+
+}  // namespace
+
+Connection::Connection(Server& server, const net::Peer& peer) : server_(server), peer_(peer) {
+  next_ = server.first_;
+  if (next_ != nullptr) next_->previous_ = this;
+  server.first_ = this;
+  ++server.connections_;
+  server.metrics_.connections.add();
+  server.metrics_.connections_open.add();
+}
+
+Connection::~Connection() {
+  (previous_ != nullptr ? previous_->next_ : server_.first_) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  --server_.connections_;
+  server_.metrics_.connections_open.subtract();
+}
+
+void Connection::compact() {
+  if (begin_ == 0) return;
+  std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+}
+
+void Connection::rewind(size_t keep) {
+  if (begin_ == end_) begin_ = end_ = static_cast<uint32_t>(keep);
+}
+
+Result<size_t> Connection::fill_now() {
+  if (!in_) in_ = server_.reactor().buffers().take();
+  if (!in_ || end_ == Buffer::size()) return fail(Code::kLimit, "read", "no room for input");
+  const Result<size_t> n = stream_.read_now({in_.data() + end_, Buffer::size() - end_});
+  if (n) end_ += static_cast<uint32_t>(*n);
+  return n;
+}
+
+// True once bytes of a next request are there. Holds no buffer while it waits.
+Task<bool> Connection::wait_for_request() {
+  const Duration limit = first_request_ ? server_.limits().head_timeout : server_.limits().idle_timeout;
+  const Time deadline = server_.reactor().now() + limit;
+  while (!server_.draining() || first_request_) {
+    in_.release();
+    begin_ = end_ = 0;
+    idle_ = !first_request_;
+    const Result<void> ready = co_await stream_.readable(deadline);
+    idle_ = false;
+    if (!ready) co_return false;
+    const Result<size_t> n = fill_now();
+    if (n) co_return *n > 0;
+    if (n.error().code != Code::kWouldBlock) co_return false;
+  }
+  co_return false;
+}
+
+Task<void> Connection::serve() {
+  int in_a_row = 0;
+  for (;;) {
+    if (begin_ == end_) {
+      in_a_row = 0;
+      const bool waiting = co_await wait_for_request();
+      if (!waiting) co_return;
+    } else if (++in_a_row % kPipelineQuota == 0) {
+      co_await yield(server_.reactor());
+    }
+    first_request_ = false;
+    Http1Exchange* exchange = server_.take_exchange(*this);
+    const bool got = co_await exchange->read_head();
+    if (got) co_await server_.handler().handle(*exchange);
+    const bool again = got && co_await exchange->conclude();
+    const bool lingering = exchange->wants_linger();
+    server_.give_back(exchange);
+    if (again) continue;
+    if (lingering) co_await linger();
+    co_return;
+  }
+}
+
+Task<void> Connection::linger() {
+  if (!stream_.shutdown_write()) co_return;
+  const Time deadline = server_.reactor().now() + kLingerMax;
+  size_t total = 0;
+  while (total < kLingerBytesMax) {
+    const Result<size_t> n = stream_.read_now(server_.reactor().scratch());
+    if (n && *n == 0) co_return;
+    if (n) {
+      total += *n;
+      continue;
+    }
+    if (n.error().code != Code::kWouldBlock) co_return;
+    const Result<void> ready = co_await stream_.readable(deadline);
+    if (!ready) co_return;
+  }
+}
+
+}  // namespace terrace::http
