@@ -1,0 +1,115 @@
+"""Processes under measurement: pinned to a core, with their CPU time and memory."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+STOP_SECONDS = 5
+
+
+def pinned(core, command):
+    return ["taskset", "-c", str(core), *map(str, command)]
+
+
+def start(command, core, log, folder=None, environment=None):
+    """Starts `command` on `core`; its output goes to the file `log`."""
+    with open(log, "wb") as output:
+        return subprocess.Popen(
+            pinned(core, command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+        )
+
+
+def stop(process):
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def family(root):
+    """`root` and all its descendants, as pids."""
+    children = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # The name in field 2 may hold spaces and brackets: read from the last one on.
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    found, queue = [], [root]
+    while queue:
+        pid = queue.pop()
+        found.append(pid)
+        queue += children.get(pid, [])
+    return found
+
+
+def runs(pid, program):
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == str(program)
+    except OSError:
+        return False
+
+
+def cpu_nanoseconds(pids):
+    """utime + stime of all threads, from schedstat: the same figure as in
+    /proc/PID/stat, in nanoseconds rather than in ticks of 10 ms."""
+    total = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def memory_bytes(pids):
+    """(RSS, PSS) of the processes together."""
+    sums = {"Rss": 0, "Pss": 0}
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name in sums:
+                sums[name] += int(rest.split()[0]) * 1024
+    return sums["Rss"], sums["Pss"]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until_listening(endpoint, process, seconds=15):
+    """Waits until `endpoint` ("127.0.0.1:80" or "unix:/path") takes a connection."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        try:
+            connect(endpoint).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"{process.args} does not listen on {endpoint}")
+
+
+def connect(endpoint):
+    if endpoint.startswith("unix:"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(endpoint[len("unix:") :])
+        return connection
+    host, port = endpoint.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), 1)

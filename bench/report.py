@@ -1,0 +1,51 @@
+"""Figures to Markdown."""
+
+import statistics
+
+
+def microseconds(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def paired_ratio(ours, theirs):
+    """The median of the ratios round by round: what disturbs the machine for
+    longer than a round disturbs both."""
+    return statistics.median(a / b for a, b in zip(ours, theirs))
+
+
+def cpu_table(row, results):
+    """`results`: contender -> {"cpu": µs per request of each round, "per_second": …}."""
+    ours = results.get("Terrace")
+    floor = results.get("floor")
+    lines = [f"### {row.title}", ""]
+    lines.append("| server | µs of CPU per request | above the floor | Terrace is | requests per second |")
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name, result in results.items():
+        above = "" if floor in (None, result) else f"{difference(result['cpu'], floor['cpu']):.2f}"
+        ratio = "" if ours in (None, result) else f"{paired_ratio(ours['cpu'], result['cpu']):.2f}"
+        rate = f"{statistics.median(result['per_second']):,.0f}"
+        lines.append(f"| {name} | {microseconds(result['cpu'])} | {above} | {ratio} | {rate} |")
+    return "\n".join(lines) + "\n"
+
+
+def difference(values, floor):
+    return statistics.median(a - b for a, b in zip(values, floor))
+
+
+def latency_table(row, rate, results):
+    lines = [f"### {row.title}, {rate:,.0f} requests per second", ""]
+    lines.append("| server | p50 µs | p99 µs | p99.9 µs |")
+    lines.append("| --- | --- | --- | --- |")
+    for name, rounds in results.items():
+        cells = [f"{statistics.median(r[p] for r in rounds):.0f}" for p in ("p50", "p99", "p99.9")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def memory_table(row, count, results):
+    lines = [f"### {row.title}, {count:,} connections", ""]
+    lines.append("| server | bytes of RSS per connection | bytes of PSS per connection |")
+    lines.append("| --- | --- | --- |")
+    for name, (rss, pss) in results.items():
+        lines.append(f"| {name} | {rss:,.0f} | {pss:,.0f} |")
+    return "\n".join(lines) + "\n"
