@@ -2,9 +2,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
+
+#include "config/field.h"
 
 namespace terrace::topology {
 
@@ -18,10 +19,7 @@ enum class AccessLog : uint8_t { kJson, kReadable, kOff };
 enum class AppSocket : uint8_t { kPort, kUnix };
 enum class DbEngine : uint8_t { kSqlite, kNone };
 
-struct Named {  // one key = value of a table in the order of the file
-  std::string name;
-  std::string value;
-};
+using config::Named;
 
 struct SiteTable {
   std::string name = "site";
@@ -77,6 +75,7 @@ struct Server {
   std::string name;
   std::string address;
   std::vector<Role> roles;
+  bool operator==(const Server&) const = default;
 };
 
 struct Site {
@@ -86,6 +85,9 @@ struct Site {
   WebTable web;
   DbTable db;
   std::vector<Server> servers;  // empty: this machine holds every role, on localhost
+  // Keys whose value is secret or came through `${…}`, such as "app.env.TOKEN":
+  // never printed.
+  std::vector<std::string> hidden;
 };
 
 }  // namespace terrace::topology

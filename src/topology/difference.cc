@@ -1,0 +1,156 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "topology/fields.h"
+#include "topology/load.h"
+
+namespace terrace::topology {
+namespace {
+
+using config::Field;
+using config::Table;
+
+// A secret's key, or a part of it: "app.env" hides "app.env.TOKEN" as well.
+bool hidden(const Site& site, const std::string& path) {
+  return std::ranges::any_of(site.hidden, [&](const std::string& key) {
+    return key == path || path.starts_with(key + ".") || key.starts_with(path + ".");
+  });
+}
+
+const Named* find(const std::vector<Named>& table, const std::string& name) {
+  const auto found = std::ranges::find(table, name, &Named::name);
+  return found != table.end() ? &*found : nullptr;
+}
+
+std::string shown(const Field& field) {
+  const std::string value = value_as_toml(field);
+  return value.empty() ? "none" : value;
+}
+
+class Difference {
+ public:
+  Difference(const Site& before, const Site& after) : before_(before), after_(after) {}
+
+  std::vector<std::string> lines() {
+    // The tables bind to variables that may be written; ours are copies.
+    Site old = before_;
+    Site now = after_;
+    const std::vector<Table> old_tables = site_tables(old);
+    const std::vector<Table> now_tables = site_tables(now);
+    for (size_t t = 0; t < now_tables.size(); ++t) {
+      for (size_t f = 0; f < now_tables[t].fields.size(); ++f)
+        compare(now_tables[t], old_tables[t].fields[f], now_tables[t].fields[f]);
+    }
+    compare_servers();
+    return std::move(lines_);
+  }
+
+ private:
+  void compare(const Table& table, const Field& old, const Field& now) {
+    if (value_as_toml(old) == value_as_toml(now)) return;
+    const std::string path = fmt::format("{}.{}", table.name, now.name);
+    if (const auto* const* named = std::get_if<std::vector<Named>*>(&now.slot))
+      return compare_names(table, now, *std::get<std::vector<Named>*>(old.slot), **named);
+    if (now.secret || hidden(before_, path) || hidden(after_, path))
+      lines_.push_back(fmt::format("{}: {} changed", table.name, now.name));
+    else
+      lines_.push_back(fmt::format("{}: {} {} -> {}", table.name, now.name, shown(old), shown(now)));
+  }
+
+  void compare_names(const Table& table, const Field& field, const std::vector<Named>& old,
+                     const std::vector<Named>& now) {
+    const std::string in = fmt::format("{}: {}", table.name, field.name);
+    const size_t lines = lines_.size();
+    for (const Named& entry : old) {
+      if (find(now, entry.name) == nullptr) lines_.push_back(fmt::format("{} `{}` removed", in, entry.name));
+    }
+    for (const Named& entry : now) {
+      const Named* was = find(old, entry.name);
+      const std::string path = fmt::format("{}.{}.{}", table.name, field.name, entry.name);
+      const bool secret = field.secret || hidden(before_, path) || hidden(after_, path);
+      if (was == nullptr)
+        lines_.push_back(fmt::format("{} `{}` added", in, entry.name));
+      else if (was->value != entry.value)
+        lines_.push_back(secret ? fmt::format("{} `{}` changed", in, entry.name)
+                                : fmt::format("{} `{}` {} -> {}", in, entry.name,
+                                              config::toml_string(was->value),
+                                              config::toml_string(entry.value)));
+    }
+    if (lines_.size() == lines) lines_.push_back(in + " in another order");
+  }
+
+  static const Server* find_server(const Site& site, const std::string& name) {
+    const auto found = std::ranges::find(site.servers, name, &Server::name);
+    return found != site.servers.end() ? &*found : nullptr;
+  }
+
+  void compare_servers() {
+    for (const Server& server : before_.servers) {
+      if (find_server(after_, server.name) == nullptr)
+        lines_.push_back(fmt::format("servers: `{}` removed", server.name));
+    }
+    for (const Server& server : after_.servers) {
+      const Server* was = find_server(before_, server.name);
+      if (was == nullptr)
+        lines_.push_back(fmt::format("servers: `{}` added", server.name));
+      else if (*was != server)
+        lines_.push_back(fmt::format("servers: `{}` {} changed", server.name,
+                                     was->address != server.address ? "address" : "roles"));
+    }
+  }
+
+  const Site& before_;
+  const Site& after_;
+  std::vector<std::string> lines_;
+};
+
+void describe_names(std::string& out, const Site& site, const std::string& path, const Field& field,
+                    const std::vector<Named>& table) {
+  if (table.empty()) out += path + " = {}\n";
+  for (const Named& entry : table) {
+    const bool secret = field.secret || hidden(site, path + "." + entry.name);
+    out += fmt::format("{}.{} = {}\n", path, config::toml_string(entry.name),
+                       secret ? "***" : config::toml_string(entry.value));
+  }
+}
+
+void describe_server(std::string& out, const Server& server) {
+  Site scratch;
+  const std::vector<Table> tables = site_tables(scratch);
+  const auto servers = std::ranges::find(tables, "servers", &Table::name);
+  const std::vector<Field> fields = servers->entry(server.name);
+  scratch.servers.back() = server;
+  for (const Field& field : fields)
+    out += fmt::format("servers.{}.{} = {}\n", server.name, field.name, value_as_toml(field));
+}
+
+}  // namespace
+
+std::vector<std::string> difference(const Site& before, const Site& after) {
+  return Difference(before, after).lines();
+}
+
+std::string describe(const Site& site) {
+  Site copy = site;
+  std::string out;
+  for (const Table& table : site_tables(copy)) {
+    for (const Field& field : table.fields) {
+      if (!field.later.empty()) continue;
+      const std::string path = fmt::format("{}.{}", table.name, field.name);
+      if (const auto* const* named = std::get_if<std::vector<Named>*>(&field.slot)) {
+        describe_names(out, site, path, field, **named);
+        continue;
+      }
+      const bool secret = (field.secret && !value_as_toml(field).empty()) || hidden(site, path);
+      out += fmt::format("{} = {}\n", path,
+                         secret                         ? "***"
+                         : value_as_toml(field).empty() ? "\"\""
+                                                        : value_as_toml(field));
+    }
+  }
+  for (const Server& server : site.servers) describe_server(out, server);
+  return out;
+}
+
+}  // namespace terrace::topology

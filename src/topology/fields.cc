@@ -1,0 +1,392 @@
+#include "topology/fields.h"
+
+#include "topology/forms.h"
+
+namespace terrace::topology {
+namespace {
+
+using config::choice;
+using config::choices;
+using config::Field;
+using config::Table;
+using config::Word;
+
+constexpr int64_t kSecond = 1000;
+constexpr int64_t kMinute = 60 * kSecond;
+constexpr int64_t kHour = 60 * kMinute;
+constexpr int64_t kGiB = 1 << 30;
+
+Table site_table(SiteTable& site) {
+  return {
+      .name = "site",
+      .about = "What the site is called.",
+      .fields = {
+          {.name = "name",
+           .about = "The site's name in logs, metrics and folders.",
+           .slot = &site.name,
+           .form = site_name(),
+           .example = R"("shop")"},
+          {.name = "domain",
+           .about = "The name that visitors type, without `www.`. Requests for another host are refused. "
+                    "Without it the site answers to any host, which suits a laptop.",
+           .slot = &site.domain,
+           .form = domain_name(),
+           .example = R"("shop.example.com")"},
+          {.name = "www",
+           .about =
+               "Which of `domain` and `www.domain` is the site; the other redirects to it. Needs `domain`.",
+           .slot = choice(site.www, {{"off", "only `domain` is served"},
+                                     {"to-bare", "`www.` redirects to the bare domain"},
+                                     {"to-www", "the bare domain redirects to `www.`"}}),
+           .example = R"("to-www")"},
+          {.name = "admin",
+           .about = "Where `/metrics` is served: a loopback address with a port. Port 0 takes any free one.",
+           .slot = &site.admin,
+           .form = loopback(),
+           .example = R"("127.0.0.1:9180")"},
+      }};
+}
+
+// What the application is and how it runs.
+std::vector<Field> process_fields(AppTable& app) {
+  return {
+      {.name = "run",
+       .about =
+           "The command that starts the application: any process that speaks HTTP. It runs in `folder` by "
+           "`sh -c` and finds where to listen in `PORT` (or `SOCKET`) and its database in `DATABASE_URL`. "
+           "Without "
+           "it there is no application and only files are served.",
+       .slot = &app.run,
+       .form = command(),
+       .example = R"("npm start")",
+       .default_words = "none"},
+      {.name = "folder",
+       .about = "Where the command runs. Relative to the site file. It must exist.",
+       .slot = &app.folder,
+       .form = path(),
+       .example = R"("app")",
+       .default_words = "the folder of the site file"},
+      {.name = "user",
+       .about = "The user that the application runs as, when Terrace was started by root; never root itself.",
+       .slot = &app.user,
+       .form = user_name(),
+       .example = R"("shop")",
+       .default_words = "`terrace-app` when started by root, else the user who started Terrace"},
+      {.name = "instances",
+       .about = "How many processes of the application run. 0: one per core.",
+       .slot = &app.instances,
+       .maximum = 256,
+       .example = "4"},
+      {.name = "socket",
+       .about = "How an instance is reached.",
+       .slot = choice(app.socket,
+                      {{"port", "a loopback port, in `PORT`"}, {"unix", "a Unix socket, in `SOCKET`"}}),
+       .example = R"("unix")"},
+      {.name = "env",
+       .about = "Variables of the application's environment, beside `PORT` and `DATABASE_URL`. Their values "
+                "are never "
+                "printed.",
+       .slot = &app.env,
+       .form = variable_text(),
+       .name_form = variable(),
+       .secret = true,
+       .example = R"({ MODE = "production", API_KEY = "${env:API_KEY}" })"},
+  };
+}
+
+// When an instance counts as healthy, and how it ends.
+std::vector<Field> health_fields(AppTable& app) {
+  return {
+      {.name = "health",
+       .about = "The path that is asked for to see whether an instance is healthy; any status below 400 is.",
+       .slot = &app.health,
+       .form = url_path(),
+       .example = R"("/up")"},
+      {.name = "health_interval",
+       .about = "The time between two such questions.",
+       .slot = &app.health_interval,
+       .minimum = 100,
+       .maximum = 5 * kMinute,
+       .example = R"("5s")"},
+      {.name = "health_timeout",
+       .about = "How long the answer may take.",
+       .slot = &app.health_timeout,
+       .minimum = 100,
+       .maximum = kMinute,
+       .example = R"("1s")"},
+      {.name = "start_timeout",
+       .about = "How long an instance may take from its start to its first healthy answer.",
+       .slot = &app.start_timeout,
+       .minimum = kSecond,
+       .maximum = kHour,
+       .example = R"("90s")"},
+      {.name = "grace",
+       .about = "How long an instance may take to end after SIGTERM, before SIGKILL.",
+       .slot = &app.grace,
+       .maximum = kHour,
+       .example = R"("10s")"},
+  };
+}
+
+std::vector<Field> app_limit_fields(AppTable& app) {
+  return {
+      {.name = "memory",
+       .about = "The memory that one instance may use. \"0B\": no limit.",
+       .slot = &app.memory_bytes,
+       .maximum = 1024 * kGiB,
+       .example = R"("512MB")"},
+      {.name = "processes",
+       .about = "How many processes and threads one instance may have. 0: no limit.",
+       .slot = &app.processes,
+       .maximum = 100'000,
+       .example = "64"},
+      {.name = "response_timeout",
+       .about = "How long the application may take until its answer begins, and between two parts of it.",
+       .slot = &app.response_timeout,
+       .minimum = 100,
+       .maximum = kHour,
+       .example = R"("30s")"},
+      {.name = "connections_max",
+       .about = "Requests that one instance gets at the same time; more wait in the queue.",
+       .slot = &app.connections_max,
+       .minimum = 1,
+       .maximum = 100'000,
+       .example = "64"},
+      {.name = "queue",
+       .about = "Requests that wait for an instance, at most; more are answered with 503.",
+       .slot = &app.queue,
+       .maximum = 1'000'000,
+       .example = "512"},
+      {.name = "queue_timeout",
+       .about = "How long a request waits for an instance before it is answered with 503.",
+       .slot = &app.queue_timeout,
+       .maximum = 10 * kMinute,
+       .example = R"("5s")"},
+  };
+}
+
+std::vector<Field> app_later_fields() {
+  return {
+      {.name = "packages",
+       .about = "System packages that the application needs.",
+       .later = "a later release"},
+      {.name = "build", .about = "The command that builds a release.", .later = "a later release"},
+      {.name = "migrate",
+       .about = "The command that brings the database up to a release.",
+       .later = "a later release"},
+      {.name = "writable", .about = "Folders that the application writes to.", .later = "a later release"},
+      {.name = "database_url", .about = "The form of `DATABASE_URL`.", .later = "a later release"},
+  };
+}
+
+std::vector<Field> file_fields(WebTable& web) {
+  return {
+      {.name = "listen",
+       .about = "Addresses with ports to serve on. Port 0 takes any free one.",
+       .slot = &web.listen,
+       .form = listen(),
+       .minimum = 1,
+       .maximum = 16,
+       .example = R"(["127.0.0.1:8080"])",
+       .default_words =
+           R"(`["0.0.0.0:80", "[::]:80"]` with `[servers]`, else `["127.0.0.1:8080", "[::1]:8080"]`)"},
+      {.name = "files",
+       .about = "A folder of files that the web server serves itself; the rest goes to the application. "
+                "Relative to "
+                "the site file. It must exist, and must not hold the site file.",
+       .slot = &web.files,
+       .form = path(),
+       .example = R"("public")",
+       .default_words = "none"},
+      {.name = "index",
+       .about = "Names of files that stand for their folder; the first that exists is served.",
+       .slot = &web.index,
+       .form = file_name(),
+       .maximum = 8,
+       .example = R"(["index.html"])"},
+      {.name = "fallback",
+       .about = "What answers when no file does.",
+       .slot = choice(web.fallback, {{"app", "the application"},
+                                     {"index",
+                                      "the first of `index` at the top of `files`, for single-page "
+                                      "applications"},
+                                     {"none", "404"}}),
+       .example = R"("index")",
+       .default_words = R"(`"app"` where there is an application, else `"none"`)"},
+      {.name = "compress",
+       .about = "Whether answers are compressed for clients that accept it.",
+       .slot = &web.compress,
+       .example = "false"},
+      {.name = "cache",
+       .about =
+           "`Cache-Control` of files, by pattern of their path; the first that fits counts. In a pattern `*` "
+           "stands for anything, `/` included.",
+       .slot = &web.cache,
+       .form = header_value(),
+       .name_form = url_pattern(),
+       .example = R"({ "/assets/*" = "public, max-age=31536000, immutable" })"},
+      {.name = "headers",
+       .about = "Headers that every answer carries.",
+       .slot = &web.headers,
+       .form = header_value(),
+       .name_form = header_name(),
+       .example = R"({ X-Frame-Options = "DENY" })"},
+      {.name = "redirects",
+       .about =
+           "Paths that lead elsewhere for good, to a path or a URL. In a pattern `*` stands for anything.",
+       .slot = &web.redirects,
+       .form = redirect(),
+       .name_form = url_pattern(),
+       .example = R"({ "/old" = "/new" })"},
+      {.name = "errors",
+       .about = "Pages for error statuses: files below `files`. They answer where Terrace itself would have "
+                "nothing "
+                "but a line of text.",
+       .slot = &web.errors,
+       .form = file_path(),
+       .name_form = error_status(),
+       .example = R"({ 404 = "404.html" })"},
+  };
+}
+
+std::vector<Field> request_fields(WebTable& web) {
+  return {
+      {.name = "trusted",
+       .about = "Networks of proxies in front of this site, whose `X-Forwarded-For` and `Forwarded` are "
+                "believed; from "
+                "anyone else they are dropped.",
+       .slot = &web.trusted,
+       .form = network(),
+       .maximum = 64,
+       .example = R"(["10.0.0.0/8"])"},
+      {.name = "access_log",
+       .about = "The form of the access log, one line per request.",
+       .slot =
+           choice(web.access_log, {{"json", "one JSON object"}, {"readable", "for people"}, {"off", "none"}}),
+       .example = R"("readable")"},
+      {.name = "body_max",
+       .about = "The largest body of a request; a larger one is answered with 413.",
+       .slot = &web.body_bytes_max,
+       .maximum = 1024 * kGiB,
+       .example = R"("10MB")"},
+      {.name = "head_timeout",
+       .about = "How long the head of a request may take to arrive.",
+       .slot = &web.head_timeout,
+       .minimum = 100,
+       .maximum = 10 * kMinute,
+       .example = R"("5s")"},
+      {.name = "idle_timeout",
+       .about = "How long a connection may do nothing before it is closed.",
+       .slot = &web.idle_timeout,
+       .minimum = 100,
+       .maximum = kHour,
+       .example = R"("30s")"},
+      {.name = "connections_max",
+       .about = "Connections of clients at the same time; more wait to be accepted.",
+       .slot = &web.connections_max,
+       .minimum = 1,
+       .maximum = 1'000'000,
+       .example = "50000"},
+  };
+}
+
+std::vector<Field> db_fields(DbTable& db) {
+  return {
+      {.name = "engine",
+       .about = "The database that Terrace runs for the application.",
+       .slot = choice(db.engine, {{"sqlite", "a file that only the application's user reads"},
+                                  {"none", "no database, or the one that `url` names"},
+                                  {"mariadb", "a primary and its replicas", "step 1"}}),
+       .example = R"("sqlite")",
+       .default_words = R"(`"none"` with `url` or without an application, else `"sqlite"`)"},
+      {.name = "url",
+       .about =
+           "A database that Terrace does not run; the application gets it as `DATABASE_URL`. It is never "
+           "printed.",
+       .slot = &db.url,
+       .form = database_url(),
+       .secret = true,
+       .example = R"("${file:/etc/shop/database-url}")",
+       .default_words = "none"},
+      {.name = "ack", .about = "What COMMIT waits for.", .later = "step 1"},
+      {.name = "failover", .about = "Who promotes a replica.", .later = "step 3"},
+  };
+}
+
+std::vector<Field> server_fields(Server& server) {
+  return {
+      {.name = "address",
+       .about =
+           "The address by which the other servers reach this one. `terrace up` finds its own entry by it.",
+       .slot = &server.address,
+       .form = address(),
+       .required = true,
+       .example = R"("203.0.113.7")"},
+      {.name = "roles",
+       .about = "What this server does.",
+       .slot = choices(server.roles, {{"lb", "spreads requests over the web servers", "step 1"},
+                                      {"web", "serves files and passes the rest on"},
+                                      {"app", "runs the application"},
+                                      {"db", "holds the database"},
+                                      {"monitor", "collects metrics and sends alerts", "step 2"}}),
+       .minimum = 1,
+       .maximum = 5,
+       .example = R"(["web", "app", "db"])",
+       .default_words = R"(`["web", "app", "db"]`)"},
+  };
+}
+
+Table servers_table(std::vector<Server>& servers) {
+  return {
+      .name = "servers",
+      .about =
+          "The machines of the site, by name. Without this table this machine holds every role and serves "
+          "localhost only; with one entry it is a public server on port 80. Several come with step 1.",
+      .entry =
+          [&servers](const std::string& name) {
+            servers.push_back({.name = name});
+            return server_fields(servers.back());
+          },
+      .entry_word = "server",
+      .entry_form = server_name()};
+}
+
+std::vector<Table> later_tables() {
+  return {
+      {.name = "lb",
+       .about = "The load balancer.",
+       .fields = {{.name = "vips",
+                   .about = "Addresses that move between load balancers.",
+                   .later = "step 3"}},
+       .later = "step 1"},
+      {.name = "tls", .about = "Certificates, and encryption between servers.", .later = "step 2"},
+      {.name = "firewall", .about = "Which ports are open, and to whom.", .later = "step 2"},
+      {.name = "monitor", .about = "Metrics, alerts and the dashboard.", .later = "step 2"},
+  };
+}
+
+void append(std::vector<Field>& fields, std::vector<Field> more) {
+  for (Field& field : more) fields.push_back(std::move(field));
+}
+
+}  // namespace
+
+std::vector<Table> site_tables(Site& site) {
+  Table app{.name = "app",
+            .about = "The application: a command that Terrace starts, watches and passes requests to.",
+            .fields = process_fields(site.app)};
+  append(app.fields, health_fields(site.app));
+  append(app.fields, app_limit_fields(site.app));
+  append(app.fields, app_later_fields());
+  Table web{.name = "web",
+            .about = "The web server: where it listens, the files that it serves, and limits for clients.",
+            .fields = file_fields(site.web)};
+  append(web.fields, request_fields(site.web));
+  Table db{.name = "db", .about = "The database of the application.", .fields = db_fields(site.db)};
+  std::vector<Table> tables{site_table(site.site), std::move(app), std::move(web), std::move(db),
+                            servers_table(site.servers)};
+  for (Table& table : later_tables()) tables.push_back(std::move(table));
+  return tables;
+}
+
+}  // namespace terrace::topology

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "config/field.h"
+
+namespace terrace::topology {
+
+// The forms that strings of the site file must have, each checked when the file
+// is read, so that the components need not look again.
+
+config::Form site_name();      // letters, digits, `-`, `_`: part of file names and metrics
+config::Form server_name();    // the same
+config::Form domain_name();    // RFC 1123 section 2.1, lower case, no trailing dot
+config::Form command();        // one line that `sh -c` gets
+config::Form path();           // of a folder; absolute, or relative to the site file
+config::Form user_name();      // useradd(8), and never root
+config::Form variable();       // of an environment: [A-Za-z_][A-Za-z0-9_]*
+config::Form variable_text();  // anything that execve(2) can pass on
+config::Form url_path();       // begins with `/`, as in a request (RFC 3986 section 3.3)
+config::Form url_pattern();    // a path in which `*` stands for anything
+config::Form redirect();       // a path, or an http(s) URL
+config::Form listen();         // "127.0.0.1:8080", "[::1]:8080"
+config::Form loopback();       // the same, of loopback
+config::Form address();        // of a server: an IP address that can be its own
+config::Form network();        // CIDR, no bits set beyond the prefix
+config::Form header_name();    // RFC 9110 section 5.1; not one that Terrace itself writes
+config::Form header_value();   // RFC 9110 section 5.5
+config::Form file_name();      // in any folder: no `/`, not hidden
+config::Form file_path();      // below a folder: no `..`, not hidden
+config::Form error_status();   // "400" to "599"
+config::Form database_url();   // scheme://…
+
+}  // namespace terrace::topology

@@ -1,0 +1,149 @@
+#include "topology/load.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "config/document.h"
+#include "config/reader.h"
+#include "config/unparsed.h"
+#include "topology/fields.h"
+#include "topology/rules.h"
+
+namespace terrace::topology {
+namespace {
+
+using config::Diagnostics;
+using config::Origins;
+using config::Source;
+
+std::string absolute(const std::string& path) {
+  std::error_code ignored;
+  const std::filesystem::path whole = std::filesystem::absolute(path, ignored);
+  return (ignored ? std::filesystem::path(path) : whole).lexically_normal().string();
+}
+
+// Below `folder` unless it is absolute already; without a slash at its end.
+std::string below(const std::string& folder, const std::string& path) {
+  std::string whole = (std::filesystem::path(folder) / path).lexically_normal().string();
+  while (whole.size() > 1 && whole.ends_with('/')) whole.pop_back();
+  return whole;
+}
+
+// The defaults that depend on other keys.
+void fill(Site& site, const Origins& origins, const std::string& folder) {
+  const bool set_run = origins.find("app.run") != nullptr;
+  const auto keep = [&](const char* path) {
+    const config::Origin* origin = origins.find(path);
+    return origin != nullptr && origin->unresolved;
+  };
+  if (!keep("app.folder")) site.app.folder = below(folder, site.app.folder);
+  if (!site.web.files.empty() && !keep("web.files")) site.web.files = below(folder, site.web.files);
+  if (origins.find("web.fallback") == nullptr && !set_run) site.web.fallback = Fallback::kNone;
+  if (origins.find("db.engine") == nullptr && (!set_run || origins.find("db.url") != nullptr))
+    site.db.engine = DbEngine::kNone;
+  const bool alone = site.servers.empty();
+  if (origins.find("web.listen") == nullptr)
+    site.web.listen = alone ? std::vector<std::string>{"127.0.0.1:8080", "[::1]:8080"}
+                            : std::vector<std::string>{"0.0.0.0:80", "[::]:80"};
+  for (Server& server : site.servers) {
+    if (server.roles.empty()) server.roles = {Role::kWeb, Role::kApp, Role::kDb};
+  }
+}
+
+std::vector<std::string> hidden_keys(const Origins& origins) {
+  std::vector<std::string> keys;
+  for (const auto& [path, origin] : origins.all()) {
+    if (origin.hidden) keys.push_back(path);
+  }
+  return keys;
+}
+
+LoadedSite finish(std::shared_ptr<const Site> site, Diagnostics& diagnostics, const Source& source) {
+  diagnostics.sort();
+  LoadedSite loaded{.text = render_text(diagnostics, source),
+                    .json = render_json(diagnostics, source),
+                    .errors = diagnostics.errors(),
+                    .warnings = diagnostics.warnings()};
+  if (loaded.errors == 0) loaded.site = std::move(site);
+  return loaded;
+}
+
+LoadedSite refuse(config::Diagnostic diagnostic, Source& source) {
+  Site site;
+  hide_unparsed(site_tables(site), source, diagnostic);
+  Diagnostics diagnostics;
+  diagnostics.add(std::move(diagnostic));
+  return finish(nullptr, diagnostics, source);
+}
+
+std::string reason_of(const Error& error) {
+  return error.system != 0 ? ::strerrordesc_np(error.system) : error.text;
+}
+
+Result<std::string> read_site_file(const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) return fail_system("stat");
+  if (S_ISDIR(about.st_mode)) return fail(Code::kInvalid, "read", "this is a folder");
+  return read_file(path, config::kFileBytesMax);
+}
+
+}  // namespace
+
+PathKind real_path_kind(const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) return PathKind::kMissing;
+  if (S_ISDIR(about.st_mode)) return PathKind::kFolder;
+  return S_ISREG(about.st_mode) ? PathKind::kFile : PathKind::kOther;
+}
+
+bool without_secrets(std::string_view table) { return table != "app" && table != "db"; }
+
+LoadedSite load_site(const std::string& path, const LoadOptions& options) {
+  Result<std::string> text = read_site_file(path);
+  if (text) return load_site_text(*std::move(text), path, options);
+  Source source(path, "");
+  LoadedSite loaded = refuse({.code = "E005",
+                              .message = "the site file cannot be read",
+                              .where = {},
+                              .label = reason_of(text.error()),
+                              .notes = {}},
+                             source);
+  loaded.unreadable = true;
+  return loaded;
+}
+
+LoadedSite load_site_text(std::string text, const std::string& path, const LoadOptions& options) {
+  Source source(path, std::move(text));
+  auto document = config::parse_document(source);
+  if (!document) return refuse(std::move(document.error()), source);
+  auto site = std::make_shared<Site>();
+  site->path = absolute(path);
+  const std::string folder = std::filesystem::path(site->path).parent_path().string();
+  Diagnostics diagnostics;
+  const Origins origins = config::read_tables(
+      *document, site_tables(*site), {.folder = folder, .inputs = options.inputs, .resolve = options.resolve},
+      source, diagnostics);
+  fill(*site, origins, folder);
+  site->hidden = hidden_keys(origins);
+  check_rules(*site, origins, options, diagnostics);
+  return finish(std::move(site), diagnostics, source);
+}
+
+Derived derive(const Site& site, int cores) {
+  Derived derived;
+  if (!site.app.run.empty()) {
+    derived.instances = site.app.instances > 0 ? site.app.instances : std::max(1, cores);
+    derived.shown.push_back({"app.instances", fmt::format("{}{}", derived.instances,
+                                                          site.app.instances > 0 ? "" : ", one per core")});
+    derived.shown.push_back({"app.folder", site.app.folder});
+  }
+  derived.shown.push_back({"web.listen", fmt::format("{}", fmt::join(site.web.listen, ", "))});
+  return derived;
+}
+
+}  // namespace terrace::topology

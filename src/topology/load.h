@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/interpolate.h"
+#include "topology/site.h"
+
+namespace terrace::topology {
+
+// Reads site.toml into an immutable Site, or says everything that is wrong with
+// it. Pure but for what LoadOptions reach; any thread.
+
+enum class PathKind : uint8_t { kMissing, kFolder, kFile, kOther };
+PathKind real_path_kind(const std::string& path);
+
+struct LoadOptions {
+  // The environment and the files that `${…}` name.
+  config::Inputs inputs = config::real_inputs();
+  // The tables whose `${…}` are replaced. The worker needs no secret of the
+  // application and passes without_secrets: values of the other tables that hold
+  // `${…}` keep that text.
+  std::function<bool(std::string_view table)> resolve = [](std::string_view) { return true; };
+  // Off: whether folders exist is not asked. The worker may not see them all.
+  bool look_at_folders = true;
+  std::function<PathKind(const std::string& path)> path_kind = real_path_kind;
+};
+
+// For LoadOptions::resolve: all but [app] and [db].
+bool without_secrets(std::string_view table);
+
+struct LoadedSite {
+  std::shared_ptr<const Site> site;  // null when there are errors
+  // What was found, as `terrace check` prints it, and as `check --json` does.
+  std::string text;
+  std::string json;
+  size_t errors = 0;
+  size_t warnings = 0;
+  bool unreadable = false;  // the file could not be read at all: exit status 2
+};
+
+// `path` as the user gave it: so it stands in messages.
+LoadedSite load_site(const std::string& path, const LoadOptions& options = {});
+// The same for a text that was read already; `path` is where it came from.
+LoadedSite load_site_text(std::string text, const std::string& path, const LoadOptions& options = {});
+
+// What the file leaves to the machine.
+struct Derived {
+  int instances = 0;         // of the application; 0: there is none
+  std::vector<Named> shown;  // for people, in words: "app.instances" = "4, one per core"
+};
+Derived derive(const Site& site, int cores);
+
+// What changes from one site to the other, a line each: "app: instances 2 -> 4".
+// Secrets and what came through `${…}` are only said to have changed.
+std::vector<std::string> difference(const Site& before, const Site& after);
+
+// Every key with its value, a line each, as TOML; secrets as `***`.
+std::string describe(const Site& site);
+
+// The JSON schema of the file (draft-04), for editors.
+std::string site_schema();
+// The reference of the file: docs/site-file.md from its "Reference" on, and the
+// manual page site.toml(5).
+std::string site_manual();
+std::string site_manual_page();
+
+}  // namespace terrace::topology

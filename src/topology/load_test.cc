@@ -1,0 +1,117 @@
+#include "topology/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace terrace::topology {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+// A world with two variables, one file, and folders that all exist.
+LoadOptions world() {
+  LoadOptions options;
+  options.inputs.environment = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "TOKEN") return "hunter2";
+    if (name == "PORT_OF_SITE") return "127.0.0.1:9999";
+    return std::nullopt;
+  };
+  options.inputs.file = [](const std::string& path) -> Result<std::string> {
+    if (path == "/srv/shop/secret.txt") return "from-a-file\n";
+    return fail_system("open", ENOENT);
+  };
+  options.path_kind = [](const std::string&) { return PathKind::kFolder; };
+  return options;
+}
+
+LoadedSite load(std::string text, const LoadOptions& options = world()) {
+  return load_site_text(std::move(text), "/srv/shop/site.toml", options);
+}
+
+TEST(Load, AMinimalFileGetsEveryDefault) {
+  const LoadedSite loaded = load("[app]\nrun = \"npm start\"\n");
+  ASSERT_TRUE(loaded.site) << loaded.text;
+  EXPECT_EQ(loaded.text, "");
+  EXPECT_EQ(loaded.site->app.run, "npm start");
+  EXPECT_EQ(loaded.site->app.folder, "/srv/shop");
+  EXPECT_THAT(loaded.site->web.listen, ElementsAre("127.0.0.1:8080", "[::1]:8080"));
+  EXPECT_EQ(loaded.site->db.engine, DbEngine::kSqlite);
+}
+
+TEST(Load, OneServerMakesItPublicOnPort80) {
+  const LoadedSite loaded = load("[app]\nrun = \"x\"\n[servers]\nmain = { address = \"203.0.113.7\" }\n");
+  ASSERT_TRUE(loaded.site) << loaded.text;
+  EXPECT_THAT(loaded.site->web.listen, ElementsAre("0.0.0.0:80", "[::]:80"));
+  EXPECT_THAT(loaded.site->servers[0].roles, ElementsAre(Role::kWeb, Role::kApp, Role::kDb));
+}
+
+TEST(Load, RelativeFoldersStandBesideTheFile) {
+  const LoadedSite loaded = load("[app]\nrun = \"x\"\nfolder = \"../other\"\n[web]\nfiles = \"public/\"\n");
+  ASSERT_TRUE(loaded.site) << loaded.text;
+  EXPECT_EQ(loaded.site->app.folder, "/srv/other");
+  EXPECT_EQ(loaded.site->web.files, "/srv/shop/public");
+}
+
+TEST(Load, TheDesignsErrorLooksLikeTheDesign) {
+  const LoadedSite loaded = load(
+      "[app]\nrun = \"x\"\n[servers]\n"
+      "app1 = { address = \"10.0.0.21\", rols = [\"web\", \"app\"] }\n");
+  EXPECT_EQ(loaded.text,
+            "error[E012]: unknown key `rols` in server `app1`\n"
+            " --> /srv/shop/site.toml:4:33\n"
+            "  |\n"
+            "4 | app1 = { address = \"10.0.0.21\", rols = [\"web\", \"app\"] }\n"
+            "  |                                 ^^^^ did you mean `roles`?\n"
+            "\n"
+            "1 error\n");
+}
+
+TEST(Load, ValuesComeFromTheEnvironmentAndFromFiles) {
+  const LoadedSite loaded = load(
+      "[app]\nrun = \"x\"\nenv = { A = \"<${env:TOKEN}>\", B = \"${file:secret.txt}\", C = \"$${literal}\" "
+      "}\n");
+  ASSERT_TRUE(loaded.site) << loaded.text;
+  EXPECT_THAT(loaded.site->app.env,
+              ElementsAre(Named{"A", "<hunter2>"}, Named{"B", "from-a-file"}, Named{"C", "${literal}"}));
+}
+
+TEST(Load, TheWorkerReadsNoSecretOfTheApplication) {
+  LoadOptions options = world();
+  options.resolve = without_secrets;
+  options.inputs.file = [](const std::string&) -> Result<std::string> {
+    ADD_FAILURE() << "a file was read";
+    return fail(Code::kNotFound, "file");
+  };
+  const LoadedSite loaded = load(
+      "[app]\nrun = \"x\"\nenv = { B = \"${file:secret.txt}\", C = \"${env:MISSING}\" }\n"
+      "[web]\nlisten = [\"${env:PORT_OF_SITE}\"]\n",
+      options);
+  ASSERT_TRUE(loaded.site) << loaded.text;
+  EXPECT_EQ(loaded.site->app.env[0].value, "${file:secret.txt}");
+  EXPECT_THAT(loaded.site->web.listen, ElementsAre("127.0.0.1:9999"));
+}
+
+TEST(Load, AFileThatIsMissingIsUnreadable) {
+  const LoadedSite loaded = load_site("/nowhere/site.toml");
+  EXPECT_TRUE(loaded.unreadable);
+  EXPECT_EQ(loaded.text,
+            "error[E005]: the site file cannot be read\n"
+            " --> /nowhere/site.toml\n"
+            "  = No such file or directory\n"
+            "\n"
+            "1 error\n");
+}
+
+TEST(Derive, InstancesFollowTheCoresUnlessTheFileSaysOtherwise) {
+  const LoadedSite free = load("[app]\nrun = \"x\"\n");
+  EXPECT_EQ(derive(*free.site, 4).instances, 4);
+  const LoadedSite fixed = load("[app]\nrun = \"x\"\ninstances = 3\n");
+  EXPECT_EQ(derive(*fixed.site, 4).instances, 3);
+  const LoadedSite files = load("[web]\nfiles = \"public\"\n");
+  EXPECT_EQ(derive(*files.site, 4).instances, 0);
+}
+
+}  // namespace
+}  // namespace terrace::topology

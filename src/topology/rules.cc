@@ -1,0 +1,307 @@
+#include "topology/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "net/address.h"
+
+namespace terrace::topology {
+namespace {
+
+using config::Diagnostic;
+using config::Origin;
+using config::Severity;
+using config::Span;
+
+class Rules {
+ public:
+  Rules(const Site& site, const config::Origins& origins, const LoadOptions& options,
+        config::Diagnostics& diagnostics)
+      : site_(site), origins_(origins), options_(options), diagnostics_(diagnostics) {
+    // After a name that nobody knows, a key may only seem to be missing.
+    complete_ = std::ranges::none_of(
+        diagnostics.all(), [](const Diagnostic& d) { return d.code == "E011" || d.code == "E012"; });
+  }
+
+  void check() {
+    if (complete_) {
+      something_to_serve();
+      app_keys_need_run();
+      file_keys_need_files();
+      fallback_has_its_part();
+      www_needs_domain();
+      url_needs_app();
+    }
+    domain_is_bare();
+    environment_is_not_ours();
+    database_is_one();
+    one_server();
+    server_has_roles();
+    addresses_are_apart();
+    redirects_end();
+    trusted_is_not_everyone();
+    if (options_.look_at_folders) folders_exist();
+  }
+
+ private:
+  bool set(const std::string& path) const { return origins_.find(path) != nullptr; }
+  const Origin* known(const std::string& path) const {
+    const Origin* origin = origins_.find(path);
+    return origin != nullptr && !origin->unresolved ? origin : nullptr;
+  }
+  bool has_run() const { return set("app.run"); }
+  bool has_files() const { return set("web.files"); }
+
+  void report(std::string code, const Span& where, std::string message, std::string label,
+              std::vector<std::string> notes = {}) {
+    diagnostics_.add({.code = std::move(code),
+                      .message = std::move(message),
+                      .where = where,
+                      .label = std::move(label),
+                      .notes = std::move(notes)});
+  }
+
+  // The error stands at a key that is set.
+  void report_key(std::string code, const std::string& path, std::string message, std::string label,
+                  std::vector<std::string> notes = {}) {
+    report(std::move(code), origins_.find(path)->key, std::move(message), std::move(label), std::move(notes));
+  }
+
+  void report_value(std::string code, const std::string& path, std::string message, std::string label,
+                    std::vector<std::string> notes = {}) {
+    report(std::move(code), origins_.find(path)->value, std::move(message), std::move(label),
+           std::move(notes));
+  }
+
+  void something_to_serve() {
+    if (has_run() || has_files()) return;
+    const Origin* table = origins_.find("app") != nullptr ? origins_.find("app") : origins_.find("web");
+    report("E020", table != nullptr ? table->key : Span{}, "there is nothing to serve", "",
+           {"fix: give [app] a command, such as run = \"npm start\"",
+            "fix: or give [web] a folder, such as files = \"public\""});
+  }
+
+  void app_keys_need_run() {
+    if (has_run() || !has_files()) return;
+    for (const auto& [path, origin] : origins_.all()) {
+      if (!path.starts_with("app.")) continue;
+      report("E022", origin.key, fmt::format("`{}` needs `app.run`", path), "there is no application",
+             {"fix: add run = \"npm start\" to [app], or leave [app] out"});
+      return;
+    }
+  }
+
+  void file_keys_need_files() {
+    if (has_files()) return;
+    for (const char* path : {"web.index", "web.cache", "web.errors"}) {
+      if (set(path))
+        report_key("E022", path, fmt::format("`{}` needs `web.files`", path), "there are no files",
+                   {"fix: add files = \"public\" to [web]"});
+    }
+  }
+
+  void fallback_has_its_part() {
+    if (!set("web.fallback")) return;
+    if (site_.web.fallback == Fallback::kIndex && !has_files())
+      report_value("E022", "web.fallback", "`web.fallback` = \"index\" needs `web.files`",
+                   "there is no index file");
+    if (site_.web.fallback == Fallback::kIndex && has_files() && site_.web.index.empty())
+      report_value("E022", "web.fallback", "`web.fallback` = \"index\" needs a name in `web.index`",
+                   "`web.index` is empty");
+    if (site_.web.fallback == Fallback::kApp && !has_run() && has_files())
+      report_value("E022", "web.fallback", "`web.fallback` = \"app\" needs `app.run`",
+                   "there is no application");
+  }
+
+  void www_needs_domain() {
+    if (set("site.www") && site_.site.www != Www::kOff && !set("site.domain"))
+      report_key("E022", "site.www", "`site.www` needs `site.domain`", "`www.` of which name?");
+  }
+
+  void url_needs_app() {
+    if (set("db.url") && !has_run() && has_files())
+      report_key("E022", "db.url", "`db.url` needs `app.run`", "there is no application that would use it");
+  }
+
+  void domain_is_bare() {
+    if (site_.site.domain.starts_with("www.") && known("site.domain") != nullptr)
+      report_value("E023", "site.domain", "`site.domain` is the name without `www.`", "leave `www.` out",
+                   {"fix: www = \"to-www\" in [site] makes `www.` the name that visitors see"});
+  }
+
+  // What Terrace itself puts into the environment.
+  void environment_is_not_ours() {
+    const bool own_database = site_.db.engine == DbEngine::kNone && !set("db.url");
+    for (const Named& variable : site_.app.env) {
+      const bool port = variable.name == "PORT" || variable.name == "SOCKET";
+      const bool database = variable.name == "DATABASE_URL" && !own_database;
+      if (!port && !database) continue;
+      report_key(
+          "E023", "app.env." + variable.name, fmt::format("Terrace itself sets `{}`", variable.name),
+          port ? "leave it out: each instance gets its own" : "two databases for one application",
+          port ? std::vector<std::string>{}
+               : std::vector<std::string>{"fix: put the URL into [db] url, or set [db] engine = \"none\""});
+    }
+  }
+
+  void database_is_one() {
+    if (!set("db.engine") || !set("db.url") || site_.db.engine == DbEngine::kNone) return;
+    report_value("E023", "db.engine", "`db.engine` and `db.url` name two databases",
+                 "leave one of the two out");
+  }
+
+  void one_server() {
+    if (site_.servers.size() < 2) return;
+    report_key("E017", "servers." + site_.servers[1].name, "several servers come with step 1",
+               "this release serves a site from one server");
+  }
+
+  void server_has_roles() {
+    if (site_.servers.size() != 1 || !complete_) return;
+    const Server& server = site_.servers[0];
+    const std::string path = "servers." + server.name + ".roles";
+    if (!set(path) || server.roles.empty()) return;
+    const auto needs = [&](Role role, const char* word, const char* reason) {
+      if (std::ranges::find(server.roles, role) != server.roles.end()) return;
+      report_value("E022", path, fmt::format("no server has the role `{}`", word), reason);
+    };
+    needs(Role::kWeb, "web", "somebody must answer the visitors");
+    if (has_run()) needs(Role::kApp, "app", "`app.run` needs it");
+    if (has_run() && site_.db.engine == DbEngine::kSqlite)
+      needs(Role::kDb, "db", "`db.engine` = \"sqlite\" needs it");
+  }
+
+  struct Place {
+    std::string path;
+    net::Address address;
+  };
+
+  static bool collide(const net::Address& a, const net::Address& b) {
+    if (a.family() != b.family() || a.port() != b.port() || a.port() == 0) return false;
+    const auto everywhere = [](const net::Address& x) {
+      const net::Ip ip = x.peer().ip;
+      return ip == *net::Ip::parse("::") || ip == *net::Ip::parse("0.0.0.0");
+    };
+    return a.peer().ip == b.peer().ip || everywhere(a) || everywhere(b);
+  }
+
+  void addresses_are_apart() {
+    std::vector<Place> places;
+    for (size_t i = 0; i < site_.web.listen.size(); ++i)
+      add_place(places, fmt::format("web.listen.{}", i), site_.web.listen[i]);
+    add_place(places, "site.admin", site_.site.admin);
+    for (size_t i = 0; i < places.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (collide(places[j].address, places[i].address)) return report_collision(places[j], places[i]);
+      }
+    }
+  }
+
+  static void add_place(std::vector<Place>& places, std::string path, const std::string& text) {
+    const Result<net::Address> address = net::Address::parse(text);
+    if (address) places.push_back({std::move(path), *address});
+  }
+
+  void report_collision(const Place& first, const Place& second) {
+    const Origin* origin = known(second.path) != nullptr ? known(second.path) : known(first.path);
+    const bool admin = second.path == "site.admin";
+    report(
+        "E023", origin != nullptr ? origin->value : Span{},
+        admin ? "`site.admin` and `web.listen` take the same port" : "two of `web.listen` take the same port",
+        "a port can be taken once on an address; 0.0.0.0 and [::] are all addresses");
+  }
+
+  // Follows redirects between plain paths; whoever comes back to where he was never arrives.
+  void redirects_end() {
+    const auto next = [&](const std::string& path) -> const Named* {
+      const auto found = std::ranges::find(site_.web.redirects, path, &Named::name);
+      return found != site_.web.redirects.end() ? &*found : nullptr;
+    };
+    for (const Named& start : site_.web.redirects) {
+      const Named* at = &start;
+      for (size_t steps = 0; at != nullptr && steps < site_.web.redirects.size(); ++steps) {
+        if (at->value == start.name) {
+          report_key("E023", "web.redirects." + start.name, "a redirect leads back to itself",
+                     "a visitor would go round for ever");
+          return;
+        }
+        at = next(at->value);
+      }
+    }
+  }
+
+  void trusted_is_not_everyone() {
+    for (size_t i = 0; i < site_.web.trusted.size(); ++i) {
+      const auto network = net::Network::parse(site_.web.trusted[i]);
+      const Origin* origin = known(fmt::format("web.trusted.{}", i));
+      if (!network || origin == nullptr) continue;
+      if (network->prefix > 0 && !(network->ip.is_v4() && network->prefix == 96)) continue;
+      diagnostics_.add({.code = "W001",
+                        .severity = Severity::kWarning,
+                        .message = "`web.trusted` believes everyone",
+                        .where = origin->value,
+                        .label = "any visitor can claim any address",
+                        .notes = {"fix: name the networks of the proxies in front of this site"}});
+    }
+  }
+
+  void folders_exist() {
+    folder_exists("app.folder", site_.app.folder);
+    if (!folder_exists("web.files", site_.web.files)) return;
+    files_hold_no_secret();
+    for (const Named& page : site_.web.errors) {
+      const std::string path = "web.errors." + page.name;
+      const std::string file = site_.web.files + "/" + page.value;
+      if (known(path) == nullptr || options_.path_kind(file) == PathKind::kFile) continue;
+      report_value("E021", path, fmt::format("the page for {} does not exist", page.name),
+                   shown(path, "there is no file " + file));
+    }
+  }
+
+  bool folder_exists(const std::string& path, const std::string& folder) {
+    if (known(path) == nullptr || folder.empty()) return false;
+    const PathKind kind = options_.path_kind(folder);
+    if (kind == PathKind::kFolder) return true;
+    report_value(
+        "E021", path,
+        fmt::format("the folder of `{}` {}", path,
+                    kind == PathKind::kMissing ? "does not exist" : "is a file"),
+        shown(path, (kind == PathKind::kMissing ? "there is no folder " : "this is no folder: ") + folder));
+    return false;
+  }
+
+  std::string shown(const std::string& path, std::string text) const {
+    return origins_.find(path)->hidden ? "the value came through `${…}` and is not shown" : std::move(text);
+  }
+
+  // Files are served to everyone; the site file names secrets.
+  void files_hold_no_secret() {
+    const std::filesystem::path files(site_.web.files);
+    const std::filesystem::path file(site_.path);
+    const auto ends = std::ranges::mismatch(files, file);
+    if (ends.in1 == files.end())
+      report_value("E023", "web.files", "`web.files` holds the site file itself",
+                   "it would be served to everyone",
+                   {"fix: move the files into a folder of their own, such as \"public\""});
+  }
+
+  const Site& site_;
+  const config::Origins& origins_;
+  const LoadOptions& options_;
+  config::Diagnostics& diagnostics_;
+  bool complete_ = true;
+};
+
+}  // namespace
+
+void check_rules(const Site& site, const config::Origins& origins, const LoadOptions& options,
+                 config::Diagnostics& diagnostics) {
+  Rules(site, origins, options, diagnostics).check();
+}
+
+}  // namespace terrace::topology
