@@ -52,6 +52,12 @@ Kind Received::kind() const {
   return kind;
 }
 
+bool Received::copy_to(void* target, size_t size) const {
+  if (bytes_.size() != size) return false;
+  std::memcpy(target, bytes_.data(), size);
+  return true;
+}
+
 Result<void> send_bytes(int channel, const void* bytes, size_t size, int descriptor) {
   iovec part{.iov_base = const_cast<void*>(bytes), .iov_len = size};
   msghdr message{};

@@ -34,6 +34,8 @@ class Received {
     std::memcpy(&record, bytes_.data(), sizeof record);
     return record;
   }
+  // The whole message when it has exactly that size: for what is not a Record.
+  bool copy_to(void* target, size_t size) const;
   // Empty when none came.
   Descriptor take_descriptor() { return std::move(descriptor_); }
 

@@ -1,0 +1,173 @@
+#include "program/instance_init.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+#include "base/file.h"
+#include "program/channel.h"
+
+namespace terrace::program {
+namespace {
+
+static_assert(kKillAllSignal == SIGUSR1);
+
+// The exit status of a shell that cannot run its command (POSIX, 2.8.2).
+constexpr int kCannotRun = 126;
+
+void reset_signals() {
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void set_limit(__rlimit_resource resource, rlim_t value) {
+  rlimit limit{};
+  ::getrlimit(resource, &limit);
+  limit.rlim_cur = std::min(value, limit.rlim_max);
+  // Open files are only a default for the app to raise; the others are limits.
+  if (resource != RLIMIT_NOFILE) limit.rlim_max = limit.rlim_cur;
+  ::setrlimit(resource, &limit);
+}
+
+void set_limits(const InstancePlan& plan) {
+  set_limit(RLIMIT_NOFILE, plan.descriptors);
+  // RLIMIT_AS would stop runtimes that reserve far more than they use.
+  if (plan.memory_bytes > 0) set_limit(RLIMIT_DATA, static_cast<rlim_t>(plan.memory_bytes));
+  if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes + 1);
+}
+
+[[noreturn]] void run_command(const InstancePlan& plan) {
+  ::setsid();
+  reset_signals();
+  if (::chdir(plan.folder.c_str()) != 0) {
+    std::fprintf(stderr, "terrace: cannot enter %s: %s\n", plan.folder.c_str(), std::strerror(errno));
+    ::_exit(kCannotRun);
+  }
+  ::umask(plan.umask);
+  set_limits(plan);
+  ::close_range(3, ~0U, 0);
+  std::string command = shell_command(plan.command);
+  char shell[] = "/bin/sh";
+  char flag[] = "-c";
+  char* const arguments[] = {shell, flag, command.data(), nullptr};
+  std::vector<char*> environment;
+  for (const std::string& each : plan.environment) environment.push_back(const_cast<char*>(each.c_str()));
+  environment.push_back(nullptr);
+  ::execve(shell, arguments, environment.data());
+  std::fprintf(stderr, "terrace: cannot run /bin/sh: %s\n", std::strerror(errno));
+  ::_exit(kCannotRun);
+}
+
+// The parent of a process: the fourth field of its stat line, counted from behind
+// the name, which may contain anything (proc_pid_stat(5)).
+pid_t parent_of(const char* pid) {
+  const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", pid), 4096);
+  if (!stat) return 0;
+  const size_t name_end = stat->rfind(')');
+  if (name_end == std::string::npos || stat->size() < name_end + 5) return 0;
+  pid_t parent = 0;
+  std::from_chars(stat->data() + name_end + 4, stat->data() + stat->size(), parent);
+  return parent;
+}
+
+void kill_children() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir("/proc"), ::closedir);
+  if (!listing) return;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    if (parent_of(entry->d_name) != ::getpid()) continue;
+    pid_t pid = 0;
+    std::from_chars(entry->d_name, entry->d_name + std::strlen(entry->d_name), pid);
+    if (pid > 0) ::kill(pid, SIGKILL);
+  }
+}
+
+// Orphans become children of the guardian when their parent is killed, so each
+// round reaches one generation further.
+void kill_descendants() {
+  for (;;) {
+    kill_children();
+    const pid_t reaped = ::waitpid(-1, nullptr, WNOHANG);
+    if (reaped < 0 && errno == ECHILD) return;
+    if (reaped == 0) ::usleep(1000);
+  }
+}
+
+[[noreturn]] void end(Isolation isolation, int reports, int status) {
+  if (isolation == Isolation::kSubreaper) kill_descendants();
+  InitReport report;
+  report.status = status;
+  (void)send_bytes(reports, &report, sizeof report, -1);
+  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+// Reaps everything that ended; ends when the command has.
+void reap(pid_t command, Isolation isolation, int reports) {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    if (pid == command) end(isolation, reports, status);
+    if (pid <= 0 && errno != EINTR) return;
+    if (pid == 0) return;
+  }
+}
+
+void pass_on(pid_t command, int signal) {
+  // The group does not exist until the child has called setsid().
+  if (::kill(-command, signal) != 0) ::kill(command, signal);
+}
+
+}  // namespace
+
+std::string shell_command(const std::string& command) {
+  constexpr std::string_view kControl = ";&|<>(){}`'\"\\\n#";
+  const std::string first = command.substr(0, command.find_first_of(" \t"));
+  const bool plain = command.find_first_of(kControl) == std::string::npos &&
+                     first.find('=') == std::string::npos && first != "exec" && !first.empty();
+  return plain ? "exec " + command : command;
+}
+
+void give_up(int reports, const Error& error) {
+  InitReport report;
+  report.failed = 1;
+  (void)report.text.set(std::string_view(describe(error)).substr(0, 255));
+  (void)send_bytes(reports, &report, sizeof report, -1);
+  ::_exit(kCannotRun);
+}
+
+void run_init(const InstancePlan& plan, Isolation isolation, int reports) {
+  // Blocked signals wait for sigwaitinfo(), even those that an init ignores.
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  const pid_t command = ::fork();
+  if (command == 0) run_command(plan);
+  if (command < 0) give_up(reports, fail_system("fork").error());
+  // The output ends when the last process of the app has closed it.
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  ::dup2(nothing.get(), 1);
+  ::dup2(nothing.get(), 2);
+  for (;;) {
+    const int signal = ::sigwaitinfo(&all, nullptr);
+    if (signal == SIGCHLD) reap(command, isolation, reports);
+    if (signal == SIGTERM) pass_on(command, SIGTERM);
+    if (signal == kKillAllSignal && isolation == Isolation::kSubreaper) end(isolation, reports, SIGKILL);
+  }
+}
+
+}  // namespace terrace::program
