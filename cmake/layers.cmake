@@ -35,7 +35,7 @@ function(terrace_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_LIBRARIES})
 
   terrace_headers_alone(${name})
-  if(ARG_TESTS AND NOT TERRACE_FUZZERS)
+  if(ARG_TESTS)
     add_executable(${name}_test ${ARG_TESTS})
     target_link_libraries(${name}_test PRIVATE ${name} ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE TERRACE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -173,7 +173,7 @@ def never_built(repository: Repository) -> Iterator[Finding]:
 def sleeping_tests(repository: Repository) -> Iterator[Finding]:
     for name in repository.named("_test.cc"):
         for number, line in enumerate(cpp.blank(repository.text(name)).splitlines(), 1):
-            if re.search(r"\b(?:sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\(", line):
+            if re.search(r"\b(?:sleep_for|sleep_until|usleep|nanosleep)\s*\(|\bsleep\(\d+\)", line):
                 yield Finding("sleeping-test", name, number, "wait for the event, or use a virtual clock")
 
 
