@@ -24,7 +24,7 @@ void Backends::update(const InstanceUpdate& update) {
     instance = instances_.back().get();
     instance->slot = update.slot;
     instance->generation = update.generation;
-    instance->metrics = std::make_shared<InstanceMetrics>();
+    instance->metrics = update.metrics ? update.metrics : std::make_shared<InstanceMetrics>();
   }
   instance->state = update.state;
   instance->address = update.address;
@@ -48,7 +48,7 @@ void Backends::forget_unnamed() {
     const std::pair key(instance->slot, instance->generation);
     if (std::ranges::find(named_, key) != named_.end()) continue;
     gone.push_back(
-        {instance->slot, instance->generation, InstanceState::kDown, instance->address, instance->name});
+        {instance->slot, instance->generation, InstanceState::kDown, instance->address, instance->name, nullptr});
   }
   for (const InstanceUpdate& one : gone) update(one);
 }

@@ -22,20 +22,22 @@ enum class InstanceState : uint8_t {
   kDown,
 };
 
-struct InstanceUpdate {
-  uint32_t slot = 0;
-  uint32_t generation = 0;
-  InstanceState state = InstanceState::kStarting;
-  net::Address address;
-  std::string name;  // "app-1"
-};
-
 // What this core has seen of one instance. Written by it alone, read by any.
 struct InstanceMetrics {
   Counter requests;
   Counter failures;  // no answer, or a broken one
   Gauge in_flight;
   Histogram duration;
+};
+
+struct InstanceUpdate {
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  InstanceState state = InstanceState::kStarting;
+  net::Address address;
+  std::string name;  // "app-1"
+  // This core's counters; null: new ones. Shared with who shows them.
+  std::shared_ptr<InstanceMetrics> metrics;
 };
 
 struct Instance {

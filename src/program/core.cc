@@ -1,0 +1,340 @@
+#include "program/core.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace terrace::program {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(100);
+// What waits in the access log's buffer leaves after this many ticks; the file is
+// looked at again (it may have been rotated) after that many.
+constexpr int kTicksPerFlush = 2;
+constexpr int kTicksPerReopen = 10;
+// Old sites are kept until their last exchange has ended.
+constexpr uint16_t kHexDigits = 32;  // of a request id: 128 bits
+
+int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
+
+http::ServerLimits server_limits(const topology::Site& site, int cores) {
+  http::ServerLimits limits;
+  limits.head_timeout = site.web.head_timeout;
+  limits.idle_timeout = site.web.idle_timeout;
+  limits.body_bytes_max = static_cast<uint64_t>(site.web.body_bytes_max);
+  limits.connections_max = share(site.web.connections_max, cores);
+  return limits;
+}
+
+app::ProxyOptions proxy_options(const topology::Site& site) {
+  app::ProxyOptions options;
+  options.queue_timeout = site.app.queue_timeout;
+  options.response_timeout = site.app.response_timeout;
+  return options;
+}
+
+// A request id that we would forward and log: short, and of harmless characters.
+bool plain_id(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && std::ranges::all_of(id, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+  });
+}
+
+monitor::ServedFrom served_from(int status, bool by_app) {
+  if (by_app) return monitor::ServedFrom::kApp;
+  if (status >= 400) return monitor::ServedFrom::kError;
+  if (status > 300 && status != 304) return monitor::ServedFrom::kRedirect;
+  return monitor::ServedFrom::kStatic;
+}
+
+}  // namespace
+
+// The site as this core serves it now; replaced as a whole by a reload.
+struct Core::ServedSite {
+  std::shared_ptr<const topology::Site> site;
+  std::unique_ptr<web::FileServer> files;
+  std::vector<net::Network> trusted;
+};
+
+struct Core::Heard {
+  Purpose purpose = Purpose::kWeb;
+  std::string requested;
+  Descriptor socket;  // until it is opened
+  std::unique_ptr<net::Listener> listener;
+};
+
+// The admin address: /metrics, for the loopback only.
+class Core::AdminHandler final : public http::Handler {
+ public:
+  explicit AdminHandler(CoreEvents& events) : events_(events) {}
+
+  Task<void> handle(http::Exchange& exchange) override {
+    const http::RequestHead& request = exchange.request();
+    http::ResponseHead head;
+    std::string page;
+    if (request.path != "/metrics") {
+      head.status = 404;
+      page = "Look at /metrics.\n";
+    } else if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
+      head.status = 405;
+      head.fields.add({"Allow", "GET, HEAD", http::HeaderId::kAllow, false});
+    } else {
+      page = events_.metrics_page();
+    }
+    head.fields.add({"Content-Type", "text/plain; version=0.0.4; charset=utf-8", http::HeaderId::kContentType, false});
+    (void)co_await exchange.respond(head, page);
+  }
+  void refused(int, const char*, const net::Peer&) override {}
+  std::string_view error_page(int) override { return "refused\n"; }
+
+ private:
+  CoreEvents& events_;
+};
+
+Core::Core(Reactor& reactor, CoreEvents& events, const Options& options, const Log& log)
+    : reactor_(reactor),
+      events_(events),
+      options_(options),
+      log_(log),
+      backends_(reactor, *this, {}),
+      proxy_(reactor, backends_, {}),
+      server_(reactor, *this, {}, log),
+      admin_handler_(std::make_unique<AdminHandler>(events)),
+      admin_server_(reactor, *admin_handler_, {}, log) {}
+
+Core::~Core() = default;
+
+void Core::start() { scope_.spawn(run_ticks()); }
+
+// ---- what the main thread says -------------------------------------------------
+
+void Core::add_listener(const Listener& record, Descriptor socket) {
+  if (stopping_) return;
+  auto heard = std::make_unique<Heard>();
+  heard->purpose = record.purpose;
+  heard->requested = record.requested.view();
+  heard->socket = std::move(socket);
+  if (site_) open_listener(*heard);
+  listeners_.push_back(std::move(heard));
+}
+
+void Core::open_listener(Heard& heard) {
+  http::Server& server = heard.purpose == Purpose::kAdmin ? admin_server_ : server_;
+  heard.listener = std::make_unique<net::Listener>(reactor_, std::move(heard.socket), server, log_);
+  const Result<void> started = heard.listener->start();
+  if (!started) log_.error("cannot listen", {{"address", heard.requested}, {"error", describe(started.error())}});
+}
+
+void Core::remove_listener(Purpose purpose, std::string_view requested) {
+  for (std::unique_ptr<Heard>& heard : listeners_) {
+    if (heard->purpose == purpose && heard->requested == requested) scope_.spawn(close_listener(std::move(heard)));
+  }
+  std::erase(listeners_, nullptr);
+}
+
+Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
+  if (heard->listener) co_await heard->listener->close();
+}
+
+void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version) {
+  auto next = std::make_unique<ServedSite>();
+  next->site = site;
+  Result<std::unique_ptr<web::FileServer>> files =
+      web::FileServer::create(reactor_, site, !site->app.run.empty(), web::Limits{}, log_);
+  if (!files) {
+    log_.error("cannot serve the files of the site", {{"error", describe(files.error())}});
+    events_.core_took_site(version, true);
+    return;
+  }
+  next->files = std::move(*files);
+  for (const std::string& text : site->web.trusted) {
+    if (const Result<net::Network> network = net::Network::parse(text)) next->trusted.push_back(*network);
+  }
+  apply_limits(*site);
+  std::swap(site_, next);
+  if (next) scope_.spawn(retire(std::move(next)));
+  open_access_log();
+  for (const std::unique_ptr<Heard>& heard : listeners_) {
+    if (!heard->listener) open_listener(*heard);
+  }
+  events_.core_took_site(version, false);
+}
+
+void Core::apply_limits(const topology::Site& site) {
+  server_.set_limits(server_limits(site, options_.cores));
+  proxy_.set_options(proxy_options(site));
+  backends_.set_limits({.connections_max = share(site.app.connections_max, options_.cores),
+                        .queue_max = share(site.app.queue, options_.cores)});
+}
+
+Task<void> Core::retire(std::unique_ptr<ServedSite> old) { co_await old->files->close(); }
+
+void Core::update_instance(const app::InstanceUpdate& update) { backends_.update(update); }
+
+void Core::stop(Duration limit) {
+  if (stopping_) return;
+  stopping_ = true;
+  scope_.spawn(run_stop(limit));
+}
+
+Task<void> Core::run_stop(Duration limit) {
+  for (std::unique_ptr<Heard>& heard : listeners_) scope_.spawn(close_listener(std::move(heard)));
+  listeners_.clear();
+  co_await server_.drain(limit);
+  co_await admin_server_.drain(std::chrono::milliseconds(100));
+  if (site_) co_await site_->files->close();
+  if (access_log_) access_log_->flush();
+  events_.core_stopped();
+}
+
+// ---- periodic work --------------------------------------------------------------
+
+Task<void> Core::run_ticks() {
+  for (int tick = 1; !stopping_; ++tick) {
+    co_await sleep(reactor_, kTick);
+    backends_.tick();
+    if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();
+    if (tick % kTicksPerReopen == 0) open_access_log();
+    copy_counters();
+  }
+}
+
+// Counters of lower layers, which know nothing of monitor, into its form.
+void Core::copy_counters() {
+  monitor::RequestMetrics& requests = metrics_.requests;
+  const http::Server::Metrics& server = server_.metrics();
+  requests.connections_accepted.add(server.connections.get() - requests.connections_accepted.get());
+  requests.connections_refused.add(server.connections_refused.get() - requests.connections_refused.get());
+  requests.connections.add(server.connections_open.get() - requests.connections.get());
+  requests.queue_length.add(backends_.waiting() - queued_said_);
+  queued_said_ = backends_.waiting();
+  requests.queue_timeouts.add(backends_.queue_timeouts() - timeouts_said_);
+  timeouts_said_ = backends_.queue_timeouts();
+  metrics_.frame_allocations.add(FramePool::heap_allocations() - metrics_.frame_allocations.get());
+  metrics_.buffer_allocations.add(reactor_.buffers().heap_allocations() - metrics_.buffer_allocations.get());
+  metrics_.exchange_allocations.add(server_.exchanges_made() - metrics_.exchange_allocations.get());
+  if (!access_log_) return;
+  metrics_.access_lines_written.add(access_log_->lines_written().get() - metrics_.access_lines_written.get());
+  metrics_.access_lines_dropped.add(access_log_->lines_dropped().get() - metrics_.access_lines_dropped.get());
+}
+
+// Opens access.log, or the new file of that name once the old one was moved away.
+void Core::open_access_log() {
+  const topology::AccessLog form = site_ ? site_->site->web.access_log : topology::AccessLog::kOff;
+  if (form == topology::AccessLog::kOff) {
+    if (access_log_) access_log_->flush();
+    access_log_.reset();
+    access_file_.reset();
+    return;
+  }
+  const std::string path = options_.log_folder + "/access.log";
+  struct stat here {};
+  struct stat open {};
+  if (access_file_ && form == access_form_ && ::stat(path.c_str(), &here) == 0 &&
+      ::fstat(access_file_.get(), &open) == 0 && here.st_ino == open.st_ino && here.st_dev == open.st_dev) {
+    return;
+  }
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!file) {
+    log_.error("cannot open the access log", {{"path", path}, {"error", describe(fail_system("open").error())}});
+    return;
+  }
+  if (access_log_ && form == access_form_) {
+    access_log_->reopen(file.get());
+  } else {
+    access_log_ = std::make_unique<monitor::AccessLog>(
+        file.get(), form == topology::AccessLog::kJson ? monitor::AccessForm::kJson : monitor::AccessForm::kReadable);
+  }
+  access_form_ = form;
+  access_file_ = std::move(file);
+}
+
+// ---- requests -----------------------------------------------------------------
+
+Task<void> Core::handle(http::Exchange& exchange) {
+  metrics_.requests.in_flight.add();
+  web::FileServer& files = *site_->files;
+  const web::FileServer::Use use = files.use();
+  app::Outcome outcome;
+  char id_text[kHexDigits];
+  std::string_view id;
+  const web::Served served = co_await files.serve(exchange);
+  if (served == web::Served::kNotMine) {
+    const bool trusted_peer = trusted(exchange.peer());
+    id = request_id(exchange, trusted_peer, id_text);
+    outcome = co_await ask_app(exchange, id, trusted_peer);
+    if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
+  }
+  const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
+  record(exchange, served_from(exchange.status(), by_app), outcome, id);
+  metrics_.requests.in_flight.subtract();
+}
+
+Task<app::Outcome> Core::ask_app(http::Exchange& exchange, std::string_view request_id, bool trusted_peer) {
+  const app::UpstreamContext context{
+      .peer = exchange.peer(), .scheme = "http", .request_id = request_id, .trusted = trusted_peer};
+  return proxy_.handle(exchange, context, site_->files->extra_fields());
+}
+
+bool Core::trusted(const net::Peer& peer) const {
+  return std::ranges::any_of(site_->trusted, [&](const net::Network& one) { return one.contains(peer.ip); });
+}
+
+std::string_view Core::request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into) {
+  if (trusted_peer) {
+    const std::string_view theirs =
+        const_cast<http::Exchange&>(exchange).request().fields.value(http::HeaderId::kXRequestId);
+    if (plain_id(theirs)) return theirs;
+  }
+  static constexpr char kHex[] = "0123456789abcdef";
+  uint64_t word = 0;
+  for (size_t i = 0; i < kHexDigits; ++i) {
+    if (i % 16 == 0) word = reactor_.random().next();
+    into[i] = kHex[word & 15];
+    word >>= 4;
+  }
+  return {into.data(), kHexDigits};
+}
+
+void Core::record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
+                  std::string_view request_id) {
+  const Duration duration = reactor_.now() - exchange.started();
+  monitor::RequestMetrics& metrics = metrics_.requests;
+  metrics.bytes_sent.add(exchange.body_bytes_sent());
+  metrics.bytes_received.add(exchange.body_bytes_received());
+  metrics.finished({.status = exchange.status(), .served_from = from, .duration = duration});
+  if (!access_log_) return;
+  const http::RequestHead& request = exchange.request();
+  char client[64];
+  access_log_->add({.time = reactor_.clock().wall(),
+                    .client = exchange.peer().ip.print(client),
+                    .method = request.method_text,
+                    .host = request.authority,
+                    .target = request.target,
+                    .protocol = request.http_1_0 ? "HTTP/1.0" : "HTTP/1.1",
+                    .status = exchange.status(),
+                    .bytes_sent = exchange.body_bytes_sent(),
+                    .bytes_received = exchange.body_bytes_received(),
+                    .duration = duration,
+                    .served_from = from,
+                    .instance = outcome.instance,
+                    .request_id = request_id,
+                    .user_agent = request.fields.value(http::HeaderId::kUserAgent),
+                    .referer = request.fields.value(http::HeaderId::kReferer)});
+}
+
+void Core::refused(int status, const char* why, const net::Peer& peer) {
+  metrics_.requests.refused(status);
+  if (!access_log_) return;
+  char client[64];
+  access_log_->add({.time = reactor_.clock().wall(),
+                    .client = peer.ip.print(client),
+                    .target = why,
+                    .status = status,
+                    .served_from = monitor::ServedFrom::kError});
+}
+
+std::string_view Core::error_page(int status) { return site_->files->error_page(status); }
+
+}  // namespace terrace::program

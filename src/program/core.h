@@ -1,0 +1,119 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/proxy.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "monitor/access_log.h"
+#include "monitor/request_metrics.h"
+#include "net/listener.h"
+#include "program/records.h"
+#include "topology/site.h"
+#include "web/file_server.h"
+
+namespace terrace::program {
+
+// What cores tell the worker's main thread. Called on the core's thread.
+class CoreEvents {
+ public:
+  virtual ~CoreEvents() = default;
+  virtual void core_took_site(uint32_t version, bool refused) = 0;
+  virtual void core_drained(uint32_t slot, uint32_t generation) = 0;
+  virtual void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) = 0;
+  virtual void core_stopped() = 0;
+  // The page of /metrics.
+  virtual std::string metrics_page() = 0;
+};
+
+// One core's share of the data plane: its reactor, its part of the listening
+// sockets, and the components web and app joined to one handler. Everything but
+// metrics() and access_log_counters runs on the core's own thread.
+class Core final : public http::Handler, app::InstanceEvents {
+ public:
+  struct Options {
+    int cores = 1;           // of the worker: limits of the site are divided by it
+    std::string log_folder;  // access.log stands there
+  };
+  // What any thread may read.
+  struct Metrics {
+    monitor::RequestMetrics requests;
+    Counter access_lines_written;
+    Counter access_lines_dropped;
+    Counter frame_allocations;   // heap allocations of coroutine frames, exchanges and buffers:
+    Counter buffer_allocations;  // constant in steady state
+    Counter exchange_allocations;
+  };
+
+  Core(Reactor& reactor, CoreEvents& events, const Options& options, const Log& log);
+  ~Core() override;
+
+  // Begins the core's own periodic work; once, before the reactor runs.
+  void start();
+  // Listeners that come before the first site wait for it.
+  void add_listener(const Listener& record, Descriptor socket);
+  void remove_listener(Purpose purpose, std::string_view requested);
+  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version);
+  void update_instance(const app::InstanceUpdate& update);
+  void mark_instances() { backends_.mark(); }
+  void forget_unnamed_instances() { backends_.forget_unnamed(); }
+  // Stops accepting, finishes what is in flight, at most for `limit`; then stops the reactor.
+  void stop(Duration limit);
+
+  Reactor& reactor() { return reactor_; }
+  const Metrics& metrics() const { return metrics_; }
+
+  // http::Handler
+  Task<void> handle(http::Exchange& exchange) override;
+  void refused(int status, const char* why, const net::Peer& peer) override;
+  std::string_view error_page(int status) override;
+
+ private:
+  struct ServedSite;
+  struct Heard;  // one listener
+  class AdminHandler;
+
+  // app::InstanceEvents
+  void drained(uint32_t slot, uint32_t generation) override { events_.core_drained(slot, generation); }
+  void failed(uint32_t slot, uint32_t generation, uint32_t failures) override {
+    events_.core_failed(slot, generation, failures);
+  }
+
+  Task<void> run_ticks();
+  Task<void> run_stop(Duration limit);
+  Task<void> retire(std::unique_ptr<ServedSite> old);
+  Task<void> close_listener(std::unique_ptr<Heard> heard);
+  void open_listener(Heard& heard);
+  void apply_limits(const topology::Site& site);
+  void open_access_log();
+  void copy_counters();
+  bool trusted(const net::Peer& peer) const;
+  Task<app::Outcome> ask_app(http::Exchange& exchange, std::string_view request_id, bool trusted_peer);
+  std::string_view request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into);
+  void record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
+              std::string_view request_id);
+
+  Reactor& reactor_;
+  CoreEvents& events_;
+  Options options_;
+  const Log& log_;
+  Metrics metrics_;
+  std::unique_ptr<ServedSite> site_;
+  app::Backends backends_;
+  app::Proxy proxy_;
+  http::Server server_;
+  std::unique_ptr<AdminHandler> admin_handler_;
+  http::Server admin_server_;
+  std::vector<std::unique_ptr<Heard>> listeners_;
+  Descriptor access_file_;
+  std::unique_ptr<monitor::AccessLog> access_log_;
+  topology::AccessLog access_form_ = topology::AccessLog::kOff;
+  Scope scope_;
+  int64_t queued_said_ = 0;
+  uint64_t timeouts_said_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace terrace::program

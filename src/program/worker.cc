@@ -1,0 +1,408 @@
+// The worker: the data plane. Its main thread reads the records of the supervisor
+// and the controller and passes them on to the cores, one thread each.
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "monitor/exposition.h"
+#include "program/channel.h"
+#include "program/core.h"
+#include "program/entry.h"
+#include "program/privileges.h"
+#include "program/process_title.h"
+#include "program/version.h"
+#include "reactor/mailbox.h"
+#include "topology/load.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr size_t kSiteBytesMax = 1 << 20;
+
+// The counters of one instance slot: one per core, kept over its generations so
+// that what Prometheus reads never goes back.
+struct SlotMetrics {
+  std::string name;
+  uint32_t generation = 0;
+  uint64_t starts = 0;
+  bool up = false;
+  std::vector<std::shared_ptr<app::InstanceMetrics>> per_core;
+};
+
+class Worker final : public CoreEvents {
+ public:
+  Worker() : log_("worker"), events_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  int run();
+
+  // CoreEvents, from the cores' threads.
+  void core_took_site(uint32_t version, bool refused) override;
+  void core_drained(uint32_t slot, uint32_t generation) override;
+  void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) override;
+  void core_stopped() override;
+  std::string metrics_page() override;
+
+ private:
+  struct CoreThread {
+    std::unique_ptr<Reactor> reactor;
+    std::unique_ptr<Core> core;
+    std::thread thread;
+  };
+  // What cores said and the main thread has not handled yet.
+  struct Said {
+    std::vector<SiteTaken> sites;
+    std::vector<Drained> drained;
+    std::vector<InstanceFailed> failed;
+    size_t stopped = 0;
+  };
+
+  bool start_cores(const Welcome& welcome);
+  void read_channel(int channel, bool supervisor);
+  void handle(Received& message);
+  void take_site(Received& message, const Site& record);
+  void update_instance(const InstanceUpdate& record);
+  void add_listener(Received& message, const Listener& record);
+  void answer_stats(const StatsRequest& request);
+  void pass_on_what_cores_said();
+  void wake();
+  template <class T>
+  void tell_controller(const T& record);
+  template <class Action>
+  void on_cores(Action action);
+  void join_cores();
+
+  Log log_;
+  SystemClock clock_;
+  Welcome welcome_;
+  Descriptor controller_;
+  Descriptor events_;
+  std::vector<CoreThread> cores_;
+  std::mutex mutex_;  // what follows; not taken for requests
+  Said said_;
+  std::map<uint32_t, SlotMetrics> slots_;
+  std::string site_name_;
+  // Main thread only.
+  std::map<std::pair<uint32_t, uint32_t>, size_t> drained_;  // cores that are done with it
+  std::map<uint32_t, std::pair<size_t, bool>> taken_;        // site version: cores, any refused
+  size_t stopped_ = 0;
+  bool stopping_ = false;
+  bool supervisor_gone_ = false;
+  uint32_t site_version_ = 0;
+};
+
+template <class T>
+void Worker::tell_controller(const T& record) {
+  if (!controller_) return;  // a new controller hears everything anew
+  const Result<void> sent = send_record(controller_.get(), record);
+  if (!sent) controller_.reset();
+}
+
+template <class Action>
+void Worker::on_cores(Action action) {
+  for (CoreThread& one : cores_) {
+    submit(*one.reactor, [core = one.core.get(), action] { action(*core); });
+  }
+}
+
+// ---- from the cores -------------------------------------------------------------
+
+void Worker::wake() {
+  const uint64_t one = 1;
+  (void)!::write(events_.get(), &one, sizeof one);
+}
+
+void Worker::core_took_site(uint32_t version, bool refused) {
+  const std::lock_guard lock(mutex_);
+  said_.sites.push_back({.version = version, .refused = refused});
+  wake();
+}
+
+void Worker::core_drained(uint32_t slot, uint32_t generation) {
+  const std::lock_guard lock(mutex_);
+  said_.drained.push_back({.slot = slot, .generation = generation});
+  wake();
+}
+
+void Worker::core_failed(uint32_t slot, uint32_t generation, uint32_t failures) {
+  const std::lock_guard lock(mutex_);
+  said_.failed.push_back({.slot = slot, .generation = generation, .failures = failures});
+  wake();
+}
+
+void Worker::core_stopped() {
+  const std::lock_guard lock(mutex_);
+  ++said_.stopped;
+  wake();
+}
+
+void Worker::pass_on_what_cores_said() {
+  uint64_t count = 0;
+  (void)!::read(events_.get(), &count, sizeof count);
+  Said said;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(said, said_);
+  }
+  stopped_ += said.stopped;
+  for (const SiteTaken& one : said.sites) {
+    auto& [cores, refused] = taken_[one.version];
+    refused |= one.refused != 0;
+    if (++cores < cores_.size()) continue;
+    if (!refused) site_version_ = one.version;
+    tell_controller(SiteTaken{.version = one.version, .refused = refused});
+    taken_.erase(one.version);
+  }
+  for (const Drained& one : said.drained) {
+    if (++drained_[{one.slot, one.generation}] < cores_.size()) continue;
+    drained_.erase({one.slot, one.generation});
+    tell_controller(one);
+  }
+  for (const InstanceFailed& one : said.failed) tell_controller(one);
+}
+
+// ---- from the supervisor and the controller -------------------------------------
+
+bool Worker::start_cores(const Welcome& welcome) {
+  welcome_ = welcome;
+  const int count = static_cast<int>(std::max<uint32_t>(1, welcome.cores));
+  const Core::Options options{.cores = count, .log_folder = std::string(welcome.log.view())};
+  for (int i = 0; i < count; ++i) {
+    Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {});
+    if (!reactor) {
+      log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
+      return false;
+    }
+    CoreThread one;
+    one.reactor = std::move(*reactor);
+    one.core = std::make_unique<Core>(*one.reactor, *this, options, log_);
+    one.core->start();
+    cores_.push_back(std::move(one));
+  }
+  for (CoreThread& one : cores_) one.thread = std::thread([reactor = one.reactor.get()] { reactor->run(); });
+  return true;
+}
+
+// All that one channel has to say at the moment.
+void Worker::read_channel(int channel, bool supervisor) {
+  for (;;) {
+    Result<Received> message = receive_record(channel);
+    if (message) {
+      const bool replaced = !supervisor && channel != controller_.get();
+      handle(*message);
+      if (replaced) return;
+      continue;
+    }
+    if (message.error().code == Code::kWouldBlock) return;
+    if (supervisor) {
+      supervisor_gone_ = true;
+    } else {
+      controller_.reset();
+    }
+    return;
+  }
+}
+
+void Worker::handle(Received& message) {
+  switch (message.kind()) {
+    case Kind::kPeer:
+      controller_ = message.take_descriptor();
+      on_cores([](Core& core) { core.mark_instances(); });
+      return;
+    case Kind::kListener:
+      if (const auto record = message.as<Listener>()) add_listener(message, *record);
+      return;
+    case Kind::kListenerGone:
+      if (const auto record = message.as<ListenerGone>()) {
+        on_cores([gone = *record](Core& core) { core.remove_listener(gone.purpose, gone.requested.view()); });
+      }
+      return;
+    case Kind::kStop:
+      if (const auto record = message.as<Stop>()) {
+        stopping_ = true;
+        on_cores([limit = std::chrono::milliseconds(record->limit_ms)](Core& core) { core.stop(limit); });
+      }
+      return;
+    case Kind::kSite:
+      if (const auto record = message.as<Site>()) take_site(message, *record);
+      return;
+    case Kind::kInstanceUpdate:
+      if (const auto record = message.as<InstanceUpdate>()) update_instance(*record);
+      return;
+    case Kind::kComplete: on_cores([](Core& core) { core.forget_unnamed_instances(); }); return;
+    case Kind::kStatsRequest:
+      if (const auto record = message.as<StatsRequest>()) answer_stats(*record);
+      return;
+    default: log_.warning("a record of unknown kind", {{"kind", static_cast<int64_t>(message.kind())}});
+  }
+}
+
+// The admin address belongs to the first core, the others to core index modulo cores.
+void Worker::add_listener(Received& message, const Listener& record) {
+  CoreThread& one = cores_[record.purpose == Purpose::kAdmin ? 0 : record.index % cores_.size()];
+  const int socket = message.take_descriptor().release();
+  submit(*one.reactor, [core = one.core.get(), record, socket] { core->add_listener(record, Descriptor(socket)); });
+}
+
+void Worker::take_site(Received& message, const Site& record) {
+  const Descriptor memory = message.take_descriptor();
+  std::string text(record.bytes <= kSiteBytesMax ? record.bytes : 0, 0);
+  const bool read = ::pread(memory.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  topology::LoadOptions options;
+  options.resolve = topology::without_secrets;
+  options.look_at_folders = false;
+  const topology::LoadedSite loaded = topology::load_site_text(text, std::string(record.path.view()), options);
+  if (!read || !loaded.site) {
+    log_.error("cannot read the site that the controller sent", {{"text", loaded.text}});
+    tell_controller(SiteTaken{.version = record.version, .refused = 1});
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    site_name_ = loaded.site->site.name;
+  }
+  on_cores([site = loaded.site, version = record.version](Core& core) { core.take_site(site, version); });
+}
+
+void Worker::update_instance(const InstanceUpdate& record) {
+  app::InstanceUpdate update{.slot = record.slot,
+                             .generation = record.generation,
+                             .state = static_cast<app::InstanceState>(record.state),
+                             .address = {},
+                             .name = std::string(record.name.view()),
+                             .metrics = nullptr};
+  if (record.port != 0) {
+    update.address = net::Address::loopback(static_cast<uint16_t>(record.port));
+  } else if (const Result<net::Address> local = net::Address::unix_socket(record.socket.view())) {
+    update.address = *local;
+  }
+  drained_.erase({record.slot, record.generation});
+  const std::lock_guard lock(mutex_);
+  SlotMetrics& slot = slots_[record.slot];
+  slot.name = record.name.view();
+  if (record.generation > slot.generation || slot.starts == 0) {
+    slot.generation = record.generation;
+    ++slot.starts;
+  }
+  if (record.generation == slot.generation) slot.up = record.state == InstanceState::kUp;
+  while (slot.per_core.size() < cores_.size()) slot.per_core.push_back(std::make_shared<app::InstanceMetrics>());
+  for (size_t i = 0; i < cores_.size(); ++i) {
+    update.metrics = slot.per_core[i];
+    submit(*cores_[i].reactor, [core = cores_[i].core.get(), update] { core->update_instance(update); });
+  }
+}
+
+// ---- numbers ---------------------------------------------------------------------
+
+void Worker::answer_stats(const StatsRequest& request) {
+  monitor::RequestTotals totals;
+  for (const CoreThread& one : cores_) totals.add(one.core->metrics().requests);
+  Stats stats{.id = request.id,
+              .connections = totals.connections_accepted,
+              .connections_open = static_cast<uint64_t>(totals.connections),
+              .requests = totals.requests_count(),
+              .in_flight = static_cast<uint64_t>(totals.in_flight),
+              .queued = static_cast<uint64_t>(totals.queue_length),
+              .bytes_sent = totals.bytes_sent,
+              .duration_ns = totals.duration.sum_nanoseconds,
+              .site_version = site_version_};
+  for (size_t i = 0; i < stats.statuses.size(); ++i) {
+    for (const uint64_t count : totals.requests[i]) stats.statuses[i] += count;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [number, slot] : slots_) {
+    if (stats.instances_count == kInstancesMax) break;
+    InstanceStats& instance = stats.instances[stats.instances_count++];
+    instance.slot = number;
+    instance.generation = slot.generation;
+    for (const auto& core : slot.per_core) {
+      instance.requests += core->requests.get();
+      instance.failures += core->failures.get();
+      instance.in_flight += static_cast<uint64_t>(std::max<int64_t>(0, core->in_flight.get()));
+    }
+  }
+  tell_controller(stats);
+}
+
+std::string Worker::metrics_page() {
+  monitor::SiteMetrics metrics;
+  metrics.version = kVersion;
+  for (const CoreThread& one : cores_) {
+    metrics.requests.add(one.core->metrics().requests);
+    metrics.access_lines_written += one.core->metrics().access_lines_written.get();
+    metrics.access_lines_dropped += one.core->metrics().access_lines_dropped.get();
+  }
+  metrics.process = monitor::read_process_metrics();
+  const std::lock_guard lock(mutex_);
+  metrics.site = site_name_;
+  for (const auto& [number, slot] : slots_) {
+    monitor::InstanceTotals instance;
+    instance.name = slot.name;
+    instance.up = slot.up;
+    instance.restarts = slot.starts - 1;
+    for (const auto& core : slot.per_core) {
+      instance.requests += core->requests.get();
+      instance.errors += core->failures.get();
+      instance.in_flight += core->in_flight.get();
+      instance.duration.add(core->duration);
+    }
+    metrics.instances.push_back(std::move(instance));
+  }
+  std::string page;
+  monitor::write_metrics(page, metrics);
+  return page;
+}
+
+// ---- the process ------------------------------------------------------------------
+
+void Worker::join_cores() {
+  for (CoreThread& one : cores_) one.reactor->stop();
+  for (CoreThread& one : cores_) one.thread.join();
+}
+
+int Worker::run() {
+  const Log& log = log_;
+  Result<Received> first = fail(Code::kWouldBlock, "welcome");
+  while (!first && first.error().code == Code::kWouldBlock) {
+    pollfd wait{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0};
+    ::poll(&wait, 1, -1);
+    first = receive_record(kSupervisorChannel);
+  }
+  // Before the first thread: the filter holds for those that are started later.
+  if (const Result<void> confined = refuse_new_processes(); !confined) {
+    log.warning("the worker is not confined", {{"error", describe(confined.error())}});
+  }
+  const auto welcome = first ? first->as<Welcome>() : std::nullopt;
+  if (!welcome || !start_cores(*welcome)) {
+    log.error("started without a supervisor");
+    return 1;
+  }
+  while (!supervisor_gone_ && !(stopping_ && stopped_ == cores_.size())) {
+    pollfd waits[] = {{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0},
+                      {.fd = events_.get(), .events = POLLIN, .revents = 0},
+                      {.fd = controller_.get(), .events = POLLIN, .revents = 0}};
+    ::poll(waits, 3, -1);
+    if (waits[1].revents != 0) pass_on_what_cores_said();
+    if (controller_ && waits[2].revents != 0) read_channel(controller_.get(), false);
+    if (waits[0].revents != 0) read_channel(kSupervisorChannel, true);
+  }
+  join_cores();
+  // The cores are stopped in the middle of their periodic work: leave without
+  // unwinding it.
+  std::_Exit(0);
+}
+
+}  // namespace
+
+int run_worker(int argc, char** argv) {
+  own_process_title(argc, argv);
+  set_process_title("terrace: worker");
+  return Worker().run();
+}
+
+}  // namespace terrace::program
