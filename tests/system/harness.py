@@ -148,7 +148,7 @@ class Recorder:
 
     def requests(self) -> list[dict]:
         """Every request since the last forget(), in order. Keys: connection, pid, method, target,
-        fields (pairs), body (latin-1), raw (bytes); or malformed (why) and raw."""
+        fields (pairs), body (latin-1), raw (bytes); or raw and malformed (why) or incomplete."""
         try:
             lines = (self.folder / "requests").read_text().splitlines()
         except FileNotFoundError:

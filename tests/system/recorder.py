@@ -5,7 +5,8 @@ It listens on $PORT (127.0.0.1) or on the Unix socket $SOCKET. Every request is
 appended to the file $RECORDER/requests as one JSON line with its exact bytes.
 It knows nothing lenient: a request that is not a plain one (two framing fields,
 two Hosts, folding, a bare line feed, ...) is recorded with `malformed` set to the
-reason, so that a test can ask that nothing malformed ever arrives.
+reason, so that a test can ask that nothing malformed ever arrives; one that the
+peer ended early is recorded with `incomplete`.
 
 Paths it knows, each without the query:
   /recorder/up      200; not recorded: for health checks
@@ -46,6 +47,10 @@ class Malformed(Exception):
     """What a strict reader refuses; the text says which rule was broken."""
 
 
+class Incomplete(Exception):
+    """The connection ended within a request that was well-formed so far."""
+
+
 class Closed(Exception):
     """The peer closed where a request could end."""
 
@@ -59,9 +64,12 @@ class Reader:
         self.raw = b""
 
     def _more(self):
-        data = self.connection.recv(65536)
+        try:
+            data = self.connection.recv(65536)
+        except ConnectionResetError:
+            data = b""
         if not data:
-            raise Malformed("the connection ended within a request") if self.raw or self.buffer else Closed()
+            raise Incomplete() if self.raw or self.buffer else Closed()
         self.buffer += data
 
     def until(self, end, limit):
@@ -252,18 +260,21 @@ def serve_one(reader, number):
     return answer(reader.connection, method, target, body, number) or dict(fields).get("connection") == "close"
 
 
+def refuse(reader, number, why):
+    raw = base64.b64encode(reader.raw + reader.buffer).decode()
+    record({"connection": number, "pid": os.getpid(), **why, "raw": raw})
+
+
 def serve(connection, number):
     reader = Reader(connection)
     try:
         while not serve_one(reader, number):
             pass
     except Malformed as broken:
-        raw = base64.b64encode(reader.raw + reader.buffer).decode()
-        record({"connection": number, "pid": os.getpid(), "malformed": str(broken), "raw": raw})
-        try:
-            connection.sendall(plain(str(broken).encode() + b"\n", 400))
-        except OSError:
-            pass
+        refuse(reader, number, {"malformed": str(broken)})
+        connection.sendall(plain(str(broken).encode() + b"\n", 400))
+    except Incomplete:
+        refuse(reader, number, {"incomplete": True})
     except (Closed, OSError):
         pass
     finally:
