@@ -47,8 +47,8 @@ void Backends::forget_unnamed() {
   for (const std::unique_ptr<Instance>& instance : instances_) {
     const std::pair key(instance->slot, instance->generation);
     if (std::ranges::find(named_, key) != named_.end()) continue;
-    gone.push_back(
-        {instance->slot, instance->generation, InstanceState::kDown, instance->address, instance->name, nullptr});
+    gone.push_back({instance->slot, instance->generation, InstanceState::kDown, instance->address,
+                    instance->name, nullptr});
   }
   for (const InstanceUpdate& one : gone) update(one);
 }

@@ -195,32 +195,34 @@ Task<Result<std::string_view>> Http1Exchange::read_tunnel() {
   }
 }
 
-// Takes the rest of a body that the handler did not want, if it is short.
+// Takes the rest of a body that the handler did not want in, if it is short: then
+// the connection can be used again.
 Task<bool> Http1Exchange::drain_body() {
   size_t total = 0;
   while (!body_done_ && total < kDrainBytesMax) {
     const Result<std::string_view> piece = co_await read_body();
-    if (!piece) co_return false;
+    if (!piece) break;
     total += piece->size();
   }
+  wants_linger_ = !body_done_;
   co_return body_done_;
 }
 
 Task<bool> Http1Exchange::conclude() {
-  if (!begun_ && !broken_) {
-    ResponseHead answer;
-    answer.status = 500;
-    answer.fields.add({"Content-Type", "text/html; charset=utf-8", HeaderId::kContentType, false});
-    (void)co_await respond(answer, connection_->server().handler().error_page(500));
-  }
+  if (!begun_ && !broken_) return conclude_unanswered();
   if (!finished_ && !broken_) abort();
-  if (broken_ || tunnel_) co_return false;
-  if (!body_done_ && keep_alive_ && !body_failed_) {
-    const bool drained = co_await drain_body();
-    keep_alive_ = drained;
-  }
+  if (broken_ || tunnel_) return Task<bool>::ready(false);
+  if (!body_done_ && keep_alive_ && !body_failed_) return drain_body();
   wants_linger_ = !keep_alive_ && (!body_done_ || !connection_->unread().empty());
-  co_return keep_alive_;
+  return Task<bool>::ready(bool(keep_alive_));
+}
+
+Task<bool> Http1Exchange::conclude_unanswered() {
+  ResponseHead answer;
+  answer.status = 500;
+  answer.fields.add({"Content-Type", "text/html; charset=utf-8", HeaderId::kContentType, false});
+  (void)co_await respond(answer, connection_->server().handler().error_page(500));
+  co_return co_await conclude();
 }
 
 }  // namespace terrace::http

@@ -61,6 +61,7 @@ class Http1Exchange final : public Exchange {
   Task<Result<std::string_view>> read_tunnel();
   Result<std::string_view> take_tunnel_now();
   Task<bool> drain_body();
+  Task<bool> conclude_unanswered();
 
   // Writing.
   void write_head(const ResponseHead& head, std::optional<uint64_t> length);

@@ -82,7 +82,8 @@ class Core::AdminHandler final : public http::Handler {
     } else {
       page = events_.metrics_page();
     }
-    head.fields.add({"Content-Type", "text/plain; version=0.0.4; charset=utf-8", http::HeaderId::kContentType, false});
+    head.fields.add(
+        {"Content-Type", "text/plain; version=0.0.4; charset=utf-8", http::HeaderId::kContentType, false});
     (void)co_await exchange.respond(head, page);
   }
   void refused(int, const char*, const net::Peer&) override {}
@@ -123,12 +124,14 @@ void Core::open_listener(Heard& heard) {
   http::Server& server = heard.purpose == Purpose::kAdmin ? admin_server_ : server_;
   heard.listener = std::make_unique<net::Listener>(reactor_, std::move(heard.socket), server, log_);
   const Result<void> started = heard.listener->start();
-  if (!started) log_.error("cannot listen", {{"address", heard.requested}, {"error", describe(started.error())}});
+  if (!started)
+    log_.error("cannot listen", {{"address", heard.requested}, {"error", describe(started.error())}});
 }
 
 void Core::remove_listener(Purpose purpose, std::string_view requested) {
   for (std::unique_ptr<Heard>& heard : listeners_) {
-    if (heard->purpose == purpose && heard->requested == requested) scope_.spawn(close_listener(std::move(heard)));
+    if (heard->purpose == purpose && heard->requested == requested)
+      scope_.spawn(close_listener(std::move(heard)));
   }
   std::erase(listeners_, nullptr);
 }
@@ -229,22 +232,24 @@ void Core::open_access_log() {
     return;
   }
   const std::string path = options_.log_folder + "/access.log";
-  struct stat here {};
-  struct stat open {};
+  struct stat here{};
+  struct stat open{};
   if (access_file_ && form == access_form_ && ::stat(path.c_str(), &here) == 0 &&
       ::fstat(access_file_.get(), &open) == 0 && here.st_ino == open.st_ino && here.st_dev == open.st_dev) {
     return;
   }
   Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
   if (!file) {
-    log_.error("cannot open the access log", {{"path", path}, {"error", describe(fail_system("open").error())}});
+    log_.error("cannot open the access log",
+               {{"path", path}, {"error", describe(fail_system("open").error())}});
     return;
   }
   if (access_log_ && form == access_form_) {
     access_log_->reopen(file.get());
   } else {
-    access_log_ = std::make_unique<monitor::AccessLog>(
-        file.get(), form == topology::AccessLog::kJson ? monitor::AccessForm::kJson : monitor::AccessForm::kReadable);
+    access_log_ = std::make_unique<monitor::AccessLog>(file.get(), form == topology::AccessLog::kJson
+                                                                       ? monitor::AccessForm::kJson
+                                                                       : monitor::AccessForm::kReadable);
   }
   access_form_ = form;
   access_file_ = std::move(file);

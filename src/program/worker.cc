@@ -234,11 +234,14 @@ void Worker::handle(Received& message) {
     case Kind::kInstanceUpdate:
       if (const auto record = message.as<InstanceUpdate>()) update_instance(*record);
       return;
-    case Kind::kComplete: on_cores([](Core& core) { core.forget_unnamed_instances(); }); return;
+    case Kind::kComplete:
+      on_cores([](Core& core) { core.forget_unnamed_instances(); });
+      return;
     case Kind::kStatsRequest:
       if (const auto record = message.as<StatsRequest>()) answer_stats(*record);
       return;
-    default: log_.warning("a record of unknown kind", {{"kind", static_cast<int64_t>(message.kind())}});
+    default:
+      log_.warning("a record of unknown kind", {{"kind", static_cast<int64_t>(message.kind())}});
   }
 }
 
@@ -246,7 +249,8 @@ void Worker::handle(Received& message) {
 void Worker::add_listener(Received& message, const Listener& record) {
   CoreThread& one = cores_[record.purpose == Purpose::kAdmin ? 0 : record.index % cores_.size()];
   const int socket = message.take_descriptor().release();
-  submit(*one.reactor, [core = one.core.get(), record, socket] { core->add_listener(record, Descriptor(socket)); });
+  submit(*one.reactor,
+         [core = one.core.get(), record, socket] { core->add_listener(record, Descriptor(socket)); });
 }
 
 void Worker::take_site(Received& message, const Site& record) {
@@ -256,7 +260,8 @@ void Worker::take_site(Received& message, const Site& record) {
   topology::LoadOptions options;
   options.resolve = topology::without_secrets;
   options.look_at_folders = false;
-  const topology::LoadedSite loaded = topology::load_site_text(text, std::string(record.path.view()), options);
+  const topology::LoadedSite loaded =
+      topology::load_site_text(text, std::string(record.path.view()), options);
   if (!read || !loaded.site) {
     log_.error("cannot read the site that the controller sent", {{"text", loaded.text}});
     tell_controller(SiteTaken{.version = record.version, .refused = 1});
@@ -290,7 +295,8 @@ void Worker::update_instance(const InstanceUpdate& record) {
     ++slot.starts;
   }
   if (record.generation == slot.generation) slot.up = record.state == InstanceState::kUp;
-  while (slot.per_core.size() < cores_.size()) slot.per_core.push_back(std::make_shared<app::InstanceMetrics>());
+  while (slot.per_core.size() < cores_.size())
+    slot.per_core.push_back(std::make_shared<app::InstanceMetrics>());
   for (size_t i = 0; i < cores_.size(); ++i) {
     update.metrics = slot.per_core[i];
     submit(*cores_[i].reactor, [core = cores_[i].core.get(), update] { core->update_instance(update); });

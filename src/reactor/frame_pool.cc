@@ -6,10 +6,28 @@
 namespace terrace {
 namespace {
 
+// Small frames in steps of 64 bytes, large ones (with a head inside) in steps of 1 KiB.
 constexpr size_t kStep = 64;
-constexpr size_t kClasses = FramePool::kPooledMax / kStep;
-// A free list longer than this gives memory back to the heap.
-constexpr uint32_t kFreeMax = 4096;
+constexpr size_t kSmallMax = 2048;
+constexpr size_t kLargeStep = 1024;
+constexpr size_t kSmallClasses = kSmallMax / kStep;
+constexpr size_t kClasses = kSmallClasses + FramePool::kPooledMax / kLargeStep;
+// A free list that holds more bytes than this gives memory back to the heap.
+constexpr size_t kFreeBytesMax = 8 << 20;
+
+struct SizeClass {
+  size_t index;
+  size_t bytes;
+};
+
+SizeClass class_of(size_t bytes) {
+  if (bytes <= kSmallMax) {
+    const size_t index = (bytes - 1) / kStep;
+    return {index, (index + 1) * kStep};
+  }
+  const size_t step = (bytes - 1) / kLargeStep;
+  return {kSmallClasses + step, (step + 1) * kLargeStep};
+}
 
 struct FreeFrame {
   FreeFrame* next;
@@ -44,11 +62,11 @@ void* FramePool::allocate(size_t bytes) {
     ++pool.heap_allocations;
     return ::operator new(bytes);
   }
-  const size_t index = (bytes - 1) / kStep;
-  FreeList& list = pool.lists[index];
+  const SizeClass size = class_of(bytes);
+  FreeList& list = pool.lists[size.index];
   if (list.first == nullptr) {
     ++pool.heap_allocations;
-    return ::operator new((index + 1) * kStep);
+    return ::operator new(size.bytes);
   }
   FreeFrame* frame = list.first;
   list.first = frame->next;
@@ -61,8 +79,9 @@ void FramePool::release(void* frame, size_t bytes) {
     ::operator delete(frame);
     return;
   }
-  FreeList& list = pool.lists[(bytes - 1) / kStep];
-  if (list.size >= kFreeMax) {
+  const SizeClass size = class_of(bytes);
+  FreeList& list = pool.lists[size.index];
+  if (list.size * size.bytes >= kFreeBytesMax) {
     ::operator delete(frame);
     return;
   }

@@ -11,7 +11,7 @@ namespace terrace {
 // kPooledMax bytes come from the heap.
 class FramePool {
  public:
-  static constexpr size_t kPooledMax = 2048;
+  static constexpr size_t kPooledMax = 16384;
 
   static void* allocate(size_t bytes);
   static void release(void* frame, size_t bytes);

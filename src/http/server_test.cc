@@ -1,0 +1,245 @@
+#include "http/server.h"
+
+#include <gtest/gtest.h>
+
+#include "http/live_test.h"
+
+namespace terrace::http {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Answers with what it was asked: "GET /path 3:abc" (method, target, body).
+class Echo final : public Handler {
+ public:
+  Task<void> handle(Exchange& exchange) override {
+    std::string body;
+    for (;;) {
+      const Result<std::string_view> piece = co_await exchange.read_body();
+      if (!piece) {
+        ResponseHead bad;
+        bad.status = piece.error().code == Code::kLimit ? 413 : 400;
+        (void)co_await exchange.respond(bad, piece.error().text);
+        co_return;
+      }
+      if (piece->empty()) break;
+      body.append(*piece);
+    }
+    const RequestHead& request = exchange.request();
+    std::string answer(request.method_text);
+    answer += ' ';
+    answer += request.target;
+    answer += ' ' + std::to_string(body.size()) + ':' + body.substr(0, 100);
+    ResponseHead head;
+    head.fields.add({"Content-Type", "text/plain", HeaderId::kContentType, false});
+    if (request.path == "/chunked") {
+      exchange.begin(head, std::nullopt);
+      (void)co_await exchange.write(answer);
+      (void)co_await exchange.write_last("!");
+    } else if (request.path == "/large") {
+      const std::string large(3 << 20, 'x');
+      (void)co_await exchange.respond(head, large);
+    } else if (request.path == "/short") {
+      exchange.begin(head, 100);
+      (void)co_await exchange.write("only this");
+    } else if (request.path != "/silent") {
+      (void)co_await exchange.respond(head, answer);
+    }
+  }
+  void refused(int, const char*, const net::Peer&) override {}
+  std::string_view error_page(int) override { return "error page"; }
+};
+
+std::unique_ptr<Handler> make_echo(Reactor&) { return std::make_unique<Echo>(); }
+
+class ServerTest : public testing::Test {
+ protected:
+  std::string ask(std::string_view bytes) {
+    RawClient client(server_.port);
+    client.send(bytes);
+    client.end();
+    return client.read_all();
+  }
+  static ServerLimits limits() {
+    ServerLimits limits;
+    limits.head_timeout = 300ms;
+    limits.progress_max = 300ms;
+    limits.body_bytes_max = 1000;
+    return limits;
+  }
+  LiveServer server_{limits(), make_echo};
+};
+
+TEST_F(ServerTest, AnswersAndKeepsTheConnection) {
+  RawClient client(server_.port);
+  for (int i = 0; i < 3; ++i) {
+    client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string answer = client.read_until("GET /a 0:");
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: ")) << answer;
+    EXPECT_NE(answer.find("Content-Length: 9\r\n\r\nGET /a 0:"), std::string::npos) << answer;
+  }
+}
+
+TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
+  const std::string answer = ask(
+      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /3 "
+      "HTTP/1.1\r\nHost: x\r\n\r\n");
+  const size_t first = answer.find("GET /1 0:");
+  const size_t second = answer.find("POST /2 3:abc");
+  const size_t third = answer.find("GET /3 0:");
+  EXPECT_LT(first, second) << answer;
+  EXPECT_LT(second, third) << answer;
+  EXPECT_NE(third, std::string::npos) << answer;
+}
+
+TEST_F(ServerTest, ReadsChunkedBodies) {
+  const std::string answer =
+      ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  EXPECT_NE(answer.find("POST / 5:abcde"), std::string::npos) << answer;
+}
+
+TEST_F(ServerTest, WritesChunksWhenTheLengthIsUnknown) {
+  const std::string answer = ask("GET /chunked HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(answer.find("Transfer-Encoding: chunked\r\n\r\nf\r\nGET /chunked 0:\r\n1\r\n!\r\n0\r\n\r\n"),
+            std::string::npos)
+      << answer;
+}
+
+TEST_F(ServerTest, EndsAnUnknownLengthForHttp10ByClosing) {
+  const std::string answer = ask("GET /chunked HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(answer.find("Transfer-Encoding"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nGET /chunked 0:!")) << answer;
+}
+
+TEST_F(ServerTest, KeepsAnHttp10ConnectionThatAsksForIt) {
+  const std::string answer = ask("GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n");
+  EXPECT_NE(answer.find("Connection: keep-alive"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("GET /2 0:"), std::string::npos) << answer;
+}
+
+TEST_F(ServerTest, SendsNoBodyToHead) {
+  const std::string answer = ask("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(answer.find("Content-Length: 10\r\n\r\n"), std::string::npos) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n")) << answer;
+}
+
+TEST_F(ServerTest, SaysContinueBeforeTheBodyIsRead) {
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send("hi");
+  EXPECT_NE(client.read_until("2:hi").find("POST / 2:hi"), std::string::npos);
+}
+
+TEST_F(ServerTest, RefusesABadHeadAndWhatFollowsIt) {
+  const std::string answer = ask("GET / HTTP/1.1\r\nHost : x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("error page")) << answer;
+}
+
+TEST_F(ServerTest, RefusesABodyOverTheLimitBeforeReadingIt) {
+  EXPECT_TRUE(ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n").starts_with("HTTP/1.1 413 "));
+  std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n";
+  chunked += std::string(1001, 'x') + "\r\n0\r\n\r\n";
+  EXPECT_TRUE(ask(chunked).starts_with("HTTP/1.1 413 "));
+}
+
+TEST_F(ServerTest, ABodyCutShortIsAnErrorAndTheConnectionEnds) {
+  const std::string answer = ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos);
+}
+
+TEST_F(ServerTest, AHeadThatTakesTooLongIsGivenUp) {
+  RawClient client(server_.port);
+  client.send("GET / HTTP/1.1\r\nHo");
+  EXPECT_TRUE(client.read_all().starts_with("HTTP/1.1 408 "));
+}
+
+TEST_F(ServerTest, ABodyThatMakesNoProgressIsGivenUp) {
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  EXPECT_TRUE(client.read_all().starts_with("HTTP/1.1 400 "));
+}
+
+TEST_F(ServerTest, AByteAtATimeIsReadLikeAllAtOnce) {
+  RawClient client(server_.port);
+  for (const char byte : std::string_view("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")) {
+    client.send({&byte, 1});
+  }
+  EXPECT_NE(client.read_until("3:abc").find("POST /slow 3:abc"), std::string::npos);
+}
+
+TEST_F(ServerTest, SendsALargeBodyToASlowReaderWhole) {
+  RawClient client(server_.port);
+  client.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string answer = client.read_all();
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, size_t{3} << 20);
+}
+
+TEST_F(ServerTest, AnAnswerShorterThanPromisedIsBrokenOff) {
+  RawClient client(server_.port);
+  client.send("GET /short HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string answer = client.read_all();
+  char byte = 0;
+  EXPECT_EQ(answer.find("only this\r\n"), std::string::npos);
+  EXPECT_LE(::recv(client.descriptor(), &byte, 1, 0), 0);
+}
+
+TEST_F(ServerTest, AHandlerThatAnswersNothingBecomesA500) {
+  EXPECT_TRUE(ask("GET /silent HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 500 "));
+}
+
+TEST_F(ServerTest, AnUpgradeWithEarlyBytesIsRefused) {
+  const std::string answer =
+      ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+}
+
+struct Allocations {
+  uint64_t frames = 0;
+  uint64_t buffers = 0;
+  uint64_t exchanges = 0;
+  bool operator==(const Allocations&) const = default;
+};
+
+Allocations count_allocations(LiveServer& server) {
+  Allocations counted;
+  std::atomic<bool> done{false};
+  submit(server.reactor(), [&] {
+    counted = {FramePool::heap_allocations(), server.reactor().buffers().heap_allocations(),
+               server.server().exchanges_made()};
+    done = true;
+    done.notify_one();
+  });
+  done.wait(false);
+  return counted;
+}
+
+TEST_F(ServerTest, AllocatesNothingPerRequestInSteadyState) {
+  RawClient client(server_.port);
+  const auto ask_once = [&] {
+    client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    client.read_until("3:abc");
+  };
+  for (int i = 0; i < 10; ++i) ask_once();
+  const Allocations before = count_allocations(server_);
+  for (int i = 0; i < 200; ++i) ask_once();
+  EXPECT_EQ(count_allocations(server_), before);
+}
+
+TEST(ServerLimit, ConnectionsBeyondTheLimitAreTold) {
+  ServerLimits limits;
+  limits.connections_max = 1;
+  LiveServer server(limits, make_echo);
+  RawClient first(server.port);
+  first.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  first.read_until("GET /a 0:");
+  RawClient second(server.port);
+  EXPECT_TRUE(second.read_all().starts_with("HTTP/1.1 503 "));
+}
+
+}  // namespace
+}  // namespace terrace::http
