@@ -1,0 +1,287 @@
+#include "app/proxy.h"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+
+#include <deque>
+#include <mutex>
+
+#include "http/live_test.h"
+
+namespace terrace::app {
+namespace {
+
+using namespace std::chrono_literals;
+using http::FreePort;
+using http::LiveServer;
+using http::RawClient;
+
+// The front: a handler that proxies everything to the instances it was told of.
+class Front final : public http::Handler, public InstanceEvents {
+ public:
+  Front(Reactor& reactor, const ProxyOptions& options)
+      : backends_(reactor, *this, {.connections_max = 4, .queue_max = 8}),
+        proxy_(reactor, backends_, options) {}
+  Task<void> handle(http::Exchange& exchange) override {
+    const UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
+    const Outcome outcome = co_await proxy_.handle(exchange, context, {});
+    if (outcome.error_status == 0) co_return;
+    http::ResponseHead head;
+    head.status = outcome.error_status;
+    (void)co_await exchange.respond(head, outcome.why);
+  }
+  void refused(int, const char*, const net::Peer&) override {}
+  std::string_view error_page(int) override { return "refused"; }
+  void drained(uint32_t, uint32_t) override {}
+  void failed(uint32_t, uint32_t, uint32_t) override { ++failures; }
+  Backends& backends() { return backends_; }
+  std::atomic<int> failures{0};
+
+ private:
+  Backends backends_;
+  Proxy proxy_;
+};
+
+// An instance whose every answer is scripted: it accepts, reads a request head (and
+// what the script says of the body) and sends the next answer.
+class ScriptedInstance {
+ public:
+  struct Answer {
+    std::string bytes;
+    bool close = false;
+    std::string read_also;  // read until this has come too, before answering
+  };
+  explicit ScriptedInstance(std::deque<Answer> answers) : answers_(std::move(answers)) {
+    port = free_.port;
+    thread_ = std::thread([this] { run(); });
+  }
+  ~ScriptedInstance() {
+    ::shutdown(free_.socket.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  std::string heard() {
+    const std::lock_guard lock(mutex_);
+    return heard_;
+  }
+  uint16_t port = 0;
+
+ private:
+  void run() {
+    const int flags = ::fcntl(free_.socket.get(), F_GETFL);
+    ::fcntl(free_.socket.get(), F_SETFL, flags & ~O_NONBLOCK);
+    while (!answers_.empty()) {
+      const Descriptor client(::accept(free_.socket.get(), nullptr, nullptr));
+      if (!client) return;
+      while (!answers_.empty() && answer(client.get())) {
+      }
+    }
+  }
+  bool answer(int client) {
+    std::string got;
+    const Answer& next = answers_.front();
+    while (got.find("\r\n\r\n") == std::string::npos || got.find(next.read_also) == std::string::npos) {
+      char bytes[4096];
+      const ssize_t n = ::recv(client, bytes, sizeof bytes, 0);
+      if (n <= 0) return false;
+      got.append(bytes, static_cast<size_t>(n));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      heard_ += got;
+    }
+    const Answer script = next;
+    answers_.pop_front();
+    ::send(client, script.bytes.data(), script.bytes.size(), MSG_NOSIGNAL);
+    return !script.close;
+  }
+  FreePort free_;
+  std::deque<Answer> answers_;
+  std::mutex mutex_;
+  std::string heard_;
+  std::thread thread_;
+};
+
+class ProxyTest : public testing::Test {
+ protected:
+  static ProxyOptions options() {
+    ProxyOptions options;
+    options.queue_timeout = 300ms;
+    options.response_timeout = 300ms;
+    return options;
+  }
+  std::unique_ptr<http::Handler> make(Reactor& reactor) {
+    auto front = std::make_unique<Front>(reactor, options());
+    front_ = front.get();
+    return front;
+  }
+  void add(uint32_t slot, uint16_t port, InstanceState state = InstanceState::kUp) {
+    std::atomic<bool> done{false};
+    submit(server_.reactor(), [&] {
+      front_->backends().update({.slot = slot,
+                                 .generation = 1,
+                                 .state = state,
+                                 .address = net::Address::loopback(port),
+                                 .name = "app-" + std::to_string(slot),
+                                 .metrics = nullptr});
+      done = true;
+      done.notify_one();
+    });
+    done.wait(false);
+  }
+  std::string ask(std::string_view bytes) {
+    RawClient client(server_.port);
+    client.send(bytes);
+    client.end();
+    return client.read_all();
+  }
+  Front* front_ = nullptr;
+  LiveServer server_{http::ServerLimits{}, [this](Reactor& reactor) { return make(reactor); }};
+};
+
+constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+TEST_F(ProxyTest, RelaysRequestsOverOneConnection) {
+  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  add(1, instance.port);
+  EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
+  EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
+}
+
+TEST_F(ProxyTest, RelaysChunksAndCloseDelimitedBodies) {
+  ScriptedInstance instance(
+      {{.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+       {.bytes = "HTTP/1.0 200 OK\r\n\r\nuntil the end", .close = true}});
+  add(1, instance.port);
+  EXPECT_TRUE(ask(kGet).ends_with("3\r\nabc\r\n0\r\n\r\n"));
+  EXPECT_TRUE(ask(kGet).ends_with("d\r\nuntil the end\r\n0\r\n\r\n"));
+}
+
+TEST_F(ProxyTest, SendsABodyOnWithOneFraming) {
+  ScriptedInstance instance({{.bytes = kOk, .read_also = "abc"}, {.bytes = kOk, .read_also = "0\r\n\r\n"}});
+  add(1, instance.port);
+  ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+  ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\nTrailer: x\r\n\r\n");
+  const std::string heard = instance.heard();
+  EXPECT_NE(heard.find("Content-Length: 3\r\n\r\nabc"), std::string::npos) << heard;
+  EXPECT_NE(heard.find("Transfer-Encoding: chunked\r\n\r\n"), std::string::npos) << heard;
+  EXPECT_TRUE(heard.ends_with("0\r\n\r\n")) << heard;
+  EXPECT_EQ(heard.find("x=y"), std::string::npos) << heard;
+  EXPECT_EQ(heard.find("Trailer: x"), std::string::npos) << heard;
+}
+
+TEST_F(ProxyTest, TriesAnotherInstanceWhenOneRefuses) {
+  uint16_t nobody = FreePort().port;
+  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  add(1, nobody);
+  add(2, instance.port);
+  EXPECT_TRUE(ask(kGet).ends_with("ok"));
+  EXPECT_TRUE(ask(kGet).ends_with("ok"));
+  EXPECT_EQ(front_->failures, 1);
+}
+
+TEST_F(ProxyTest, SendsAnIdempotentRequestAgainWhenItsInstanceDied) {
+  ScriptedInstance dying({{.bytes = "", .close = true}});
+  ScriptedInstance instance({{.bytes = kOk}});
+  add(1, dying.port);
+  add(2, instance.port);
+  EXPECT_TRUE(ask(kGet).ends_with("ok"));
+}
+
+TEST_F(ProxyTest, SendsNoPostTwice) {
+  ScriptedInstance dying({{.bytes = "", .close = true, .read_also = "abc"}});
+  add(1, dying.port);
+  const std::string answer = ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 502 ")) << answer;
+}
+
+TEST_F(ProxyTest, AnswerOf502ForWhatIsNotHttp) {
+  for (const char* bad :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"}) {
+    ScriptedInstance instance({{.bytes = bad}});
+    add(1, instance.port);
+    EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 502 ")) << bad;
+    add(1, instance.port, InstanceState::kDown);
+  }
+}
+
+TEST_F(ProxyTest, ABodyThatEndsEarlyIsBrokenOff) {
+  ScriptedInstance instance(
+      {{.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", .close = true}});
+  add(1, instance.port);
+  const std::string answer = ask(kGet);
+  EXPECT_EQ(answer.find("0\r\n\r\n"), std::string::npos) << answer;
+}
+
+TEST_F(ProxyTest, BytesAfterAResponseEndTheConnection) {
+  ScriptedInstance instance(
+      {{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-"
+                 "Length: 4\r\n\r\nevil"},
+       {.bytes = kOk}});
+  add(1, instance.port);
+  EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
+  EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok")) << "over a new connection";
+}
+
+TEST_F(ProxyTest, WaitsForAnInstanceAndSays503AtTheLimit) {
+  const std::string answer = ask(kGet);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
+  ScriptedInstance instance({{.bytes = kOk}});
+  RawClient client(server_.port);
+  client.send(kGet);
+  add(1, instance.port);
+  EXPECT_TRUE(client.read_until("ok").ends_with("ok")) << "held until an instance came";
+}
+
+TEST_F(ProxyTest, ASilentInstanceIsA504) {
+  ScriptedInstance instance({{.bytes = ""}, {.bytes = kOk}});
+  add(1, instance.port);
+  EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 504 "));
+}
+
+TEST_F(ProxyTest, OpensATunnelAfterA101) {
+  ScriptedInstance instance(
+      {{.bytes =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"},
+       {.bytes = "bye", .close = true}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const std::string head = client.read_until("hello");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 101 ")) << head;
+  EXPECT_NE(head.find("Upgrade: websocket\r\n"), std::string::npos) << head;
+  client.send("raw bytes\r\n\r\n");
+  EXPECT_EQ(client.read_all(), "bye");
+}
+
+TEST_F(ProxyTest, DropsInformationalAnswersBeforeTheRealOne) {
+  ScriptedInstance instance(
+      {{.bytes =
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + std::string(kOk)}});
+  add(1, instance.port);
+  const std::string answer = ask(kGet);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << answer;
+}
+
+TEST_F(ProxyTest, EndlessInformationalAnswersAreA502) {
+  std::string endless;
+  for (int i = 0; i < 100; ++i) endless += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  ScriptedInstance instance({{.bytes = endless}});
+  add(1, instance.port);
+  EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 502 "));
+}
+
+TEST_F(ProxyTest, AHeadAnswerKeepsItsLength) {
+  ScriptedInstance instance({{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n"}, {.bytes = kOk}});
+  add(1, instance.port);
+  const std::string answer = ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(answer.find("Content-Length: 12345\r\n"), std::string::npos) << answer;
+  EXPECT_TRUE(answer.ends_with("ok")) << answer;
+}
+
+}  // namespace
+}  // namespace terrace::app
