@@ -2,7 +2,7 @@
 
 namespace terrace::program {
 
-// Of the program; CMake's project(VERSION) is where it is set.
-constexpr const char* kVersion = TERRACE_VERSION;
+// "0.1.0": project(VERSION) in CMakeLists.txt.
+extern const char* const kVersion;
 
 }  // namespace terrace::program

@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "program/commands.h"
+#include "program/output.h"
+#include "program/site_path.h"
+#include "topology/load.h"
+
+namespace terrace::program {
+namespace {
+
+using topology::Derived;
+using topology::LoadedSite;
+
+int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
+// As a person would name it: relative to here when it is below.
+std::string shown_path(const CommandLine& line, const std::string& site) {
+  if (!line.file.empty()) return line.file;
+  return site == kSystemSiteFile ? site : kSiteFileName;
+}
+
+void show_derived(const Derived& derived) {
+  size_t width = 0;
+  for (const topology::Named& named : derived.shown) width = std::max(width, named.name.size());
+  for (const topology::Named& named : derived.shown)
+    print(fmt::format("  {:<{}}  {}\n", named.name, width, named.value));
+}
+
+void show_json(const LoadedSite& loaded) {
+  auto json = nlohmann::ordered_json::parse(loaded.json, nullptr, false);
+  json["ok"] = loaded.site != nullptr;
+  if (loaded.site) {
+    auto shown = nlohmann::ordered_json::object();
+    for (const topology::Named& named : topology::derive(*loaded.site, cores()).shown)
+      shown[named.name] = named.value;
+    json["derived"] = shown;
+  }
+  print(json.dump() + "\n");
+}
+
+int status_of(const LoadedSite& loaded) {
+  if (loaded.unreadable) return kExitCannotRead;
+  return loaded.site ? kExitFine : kExitFailure;
+}
+
+}  // namespace
+
+int run_check(const CommandLine& line) {
+  const std::optional<std::string> site = find_site(line.file);
+  if (!site) return complain(no_site_text(line.file), line.json, kExitCannotRead);
+  const std::string path = shown_path(line, *site);
+  const LoadedSite loaded = topology::load_site(path);
+  if (line.json) {
+    show_json(loaded);
+    return status_of(loaded);
+  }
+  print(loaded.text);
+  if (loaded.site) {
+    print(fmt::format("{} is fine; it gives\n", path));
+    show_derived(topology::derive(*loaded.site, cores()));
+  }
+  return status_of(loaded);
+}
+
+}  // namespace terrace::program

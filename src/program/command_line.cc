@@ -1,0 +1,314 @@
+#include "program/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "config/suggest.h"
+#include "program/version.h"
+
+namespace terrace::program {
+namespace {
+
+// Commands of later steps: known, so that the answer is not "unknown".
+struct Later {
+  std::string_view name;
+  std::string_view comes_with;
+};
+constexpr std::array kLater = {
+    Later{"init", "step 0, a server of your own"},
+    Later{"deploy", "step 0, a server of your own"},
+    Later{"rollback", "step 0, a server of your own"},
+    Later{"secret", "step 0, a server of your own"},
+    Later{"dns", "step 0, a server of your own"},
+    Later{"backup", "step 0, a server of your own"},
+    Later{"restore", "step 0, a server of your own"},
+    Later{"token", "step 1, several servers"},
+    Later{"join", "step 1, several servers"},
+    Later{"revoke", "step 1, several servers"},
+    Later{"apply", "step 1, several servers"},
+    Later{"history", "step 1, several servers"},
+    Later{"drain", "step 1, several servers"},
+    Later{"undrain", "step 1, several servers"},
+    Later{"lab", "step 1, several servers"},
+    Later{"certificates", "step 2, secured and monitored"},
+    Later{"firewall", "step 2, secured and monitored"},
+    Later{"trust", "step 2, secured and monitored"},
+    Later{"switchover", "step 3, scale up"},
+    Later{"migrate-database", "step 3, scale up"},
+    Later{"drill", "step 3, scale up"},
+};
+
+constexpr const char* kAbout =
+    "Terrace runs a web site from one file, site.toml: web server, application server and database.\n";
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  terrace check              is site.toml right? says what is wrong, with line and column\n"
+    "  terrace up                 serves the site until Ctrl-C\n"
+    "  terrace status --watch     what runs, second by second\n"
+    "  terrace logs -f            what the application prints\n"
+    "  terrace reload             takes a changed site.toml without dropping a connection\n"
+    "\n"
+    "Exit status: 0 fine, 1 findings or failure, 2 cannot read.\n"
+    "More: terrace COMMAND --help, and terrace schema --manual for the site file.";
+
+constexpr const char* kFileHelp = "The site file; without it ./site.toml, then /etc/terrace/site.toml";
+constexpr const char* kJsonHelp = "For programs: JSON on standard output";
+
+void add_file(CLI::App& command, CommandLine& line) {
+  command.add_option("--file", line.file, kFileHelp)->type_name("FILE");
+}
+
+void add_json(CLI::App& command, CommandLine& line) { command.add_flag("--json", line.json, kJsonHelp); }
+
+CLI::App& add_command(CLI::App& app, CommandLine& line, Command command, const char* name, const char* about,
+                      const char* footer) {
+  CLI::App* added = app.add_subcommand(name, about);
+  added->group("Commands");
+  added->footer(footer);
+  added->callback([&line, command] { line.command = command; });
+  return *added;
+}
+
+void add_up(CLI::App& app, CommandLine& line) {
+  CLI::App& up =
+      add_command(app, line, Command::kUp, "up", "Serves the site until Ctrl-C or SIGTERM",
+                  "It stays in the foreground: for a service, let systemd start it. As root it serves on\n"
+                  "ports below 1024 and gives the application a user of its own; as another user it\n"
+                  "says what is off.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace up\n"
+                  "  terrace up --file examples/0-simple/site.toml");
+  add_file(up, line);
+}
+
+void add_check(CLI::App& app, CommandLine& line) {
+  CLI::App& check =
+      add_command(app, line, Command::kCheck, "check", "Reads site.toml and says what is wrong with it",
+                  "Nothing is started and nothing is changed. All errors of meaning are shown at once.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace check\n"
+                  "  terrace check new.toml && cp new.toml site.toml && terrace reload\n"
+                  "  terrace check --json | jq '.findings[].message'");
+  CLI::Option* bare = check.add_option("FILE", line.file, kFileHelp)->type_name("");
+  CLI::Option* named = check.add_option("--file", line.file, "The same")->type_name("FILE");
+  check.callback([&line, bare, named] {
+    line.command = Command::kCheck;
+    if (bare->count() + named->count() > 1) throw CLI::ValidationError("name one file, not two");
+  });
+  add_json(check, line);
+}
+
+void add_status(CLI::App& app, CommandLine& line) {
+  CLI::App& status = add_command(
+      app, line, Command::kStatus, "status", "Shows what runs: processes, listeners, instances, requests",
+      "Exit status 1 when something needs attention: an address that could not be opened, an\n"
+      "instance that does not come up, a site that does not serve.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace status\n"
+      "  terrace status --watch\n"
+      "  terrace status --json | jq '.instances[] | {name, state, restarts}'");
+  add_file(status, line);
+  add_json(status, line);
+  status.add_flag("--watch", line.watch, "Again every second, with the rate of requests");
+}
+
+void add_logs(CLI::App& app, CommandLine& line) {
+  CLI::App& logs =
+      add_command(app, line, Command::kLogs, "logs", "Shows the logs; without a choice, the application's",
+                  "Several logs at once are told apart by a word before each line.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace logs -f\n"
+                  "  terrace logs --instance app-2 --lines 100\n"
+                  "  terrace logs --access -f | jq 'select(.status >= 500)'");
+  add_file(logs, line);
+  add_json(logs, line);
+  logs.add_flag("-f,--follow", line.follow, "Keeps showing new lines, also after the files were rotated");
+  logs.add_option("--instance", line.instance, "Only lines of this instance, such as app-1")
+      ->type_name("NAME");
+  logs.add_option("--lines", line.lines, "So many of the newest lines first (20)")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1'000'000).description(""));
+  logs.add_flag("--access", line.log_access, "One line per request");
+  logs.add_flag("--app", line.log_app, "What the application prints");
+  logs.add_flag("--terrace", line.log_terrace, "What Terrace itself says");
+}
+
+void add_reload(CLI::App& app, CommandLine& line) {
+  CLI::App& reload = add_command(
+      app, line, Command::kReload, "reload", "Takes a changed site.toml without dropping a connection",
+      "A file with errors is refused whole: they are shown, the site stays as it is and the\n"
+      "exit status is 1. A change of [app] replaces the instances one by one.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace reload\n"
+      "  terrace check && terrace reload");
+  add_file(reload, line);
+  add_json(reload, line);
+}
+
+void add_restart(CLI::App& app, CommandLine& line) {
+  CLI::App& restart =
+      add_command(app, line, Command::kRestart, "restart",
+                  "Replaces the application's instances one by one, without a failed request",
+                  "Each new instance must be healthy before the old one gets no more requests, finishes\n"
+                  "what it has and ends. When a new one does not come up, the old ones stay: exit status 1.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace restart app");
+  restart.add_option("WHAT", line.what, "app")
+      ->required()
+      ->check(CLI::IsMember({"app"}).description(""))
+      ->type_name("");
+  add_file(restart, line);
+  add_json(restart, line);
+}
+
+void add_schema(CLI::App& app, CommandLine& line) {
+  CLI::App& schema =
+      add_command(app, line, Command::kSchema, "schema", "Prints the JSON schema of site.toml, for editors",
+                  "Editors with a TOML language server complete and check site.toml with it.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace schema > site.schema.json\n"
+                  "  terrace schema --manual | less");
+  schema.add_flag("--manual", line.manual, "The manual page of the site file instead, as Markdown");
+  schema.add_flag("--json", line.json, "The schema is JSON already; accepted everywhere");
+}
+
+void add_version(CLI::App& app, CommandLine& line) {
+  CLI::App& command = add_command(app, line, Command::kVersion, "version", "Prints the version of Terrace",
+                                  "Examples:\n"
+                                  "  terrace version\n"
+                                  "  terrace version --json");
+  add_json(command, line);
+}
+
+void describe_commands(CLI::App& app, CommandLine& line) {
+  app.footer(kFooter);
+  app.set_version_flag("--version", fmt::format("terrace {}", kVersion), "Prints the version of Terrace");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(26);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Positionals", "Arguments");
+  app.get_formatter()->label("REQUIRED", "");
+  app.set_help_flag("-h,--help", "Shows this help");
+  add_up(app, line);
+  add_check(app, line);
+  add_status(app, line);
+  add_logs(app, line);
+  add_reload(app, line);
+  add_restart(app, line);
+  add_schema(app, line);
+  add_version(app, line);
+}
+
+std::vector<std::string> names_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+// The answer to a first word that is not one of `names`.
+Leave unknown_command(const std::string& word, std::vector<std::string> names) {
+  for (const Later& later : kLater) {
+    if (later.name == word) {
+      return {.status = kExitCannotRead,
+              .error = fmt::format("terrace: `{}` is not in this version: comes with {}\n", word,
+                                   later.comes_with)};
+    }
+    names.emplace_back(later.name);
+  }
+  std::string error = fmt::format("terrace: unknown command `{}`", word);
+  if (const auto meant = config::suggest(word, names)) error += fmt::format("; did you mean `{}`?", *meant);
+  return {.status = kExitCannotRead, .error = error + "\nterrace --help lists the commands\n"};
+}
+
+// The option of `command` that was probably meant, as ": did you mean `--watch`?".
+std::string guess(const CLI::App& command, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  const auto meant = config::suggest(word, names);
+  return meant ? fmt::format("; did you mean `{}`?", *meant) : "";
+}
+
+// What is wrong with the options of a command, in one line, and where help is.
+Leave wrong_options(const CLI::ParseError& wrong, const CLI::App& app) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  const CLI::App& command = chosen.empty() ? app : *chosen[0];
+  const std::string name = chosen.empty() ? "terrace" : "terrace " + command.get_name();
+  const std::vector<std::string> extra = app.remaining(true);
+  const bool unknown = dynamic_cast<const CLI::ExtrasError*>(&wrong) != nullptr && !extra.empty();
+  const std::string what = unknown
+                               ? fmt::format("it does not know `{}`{}", extra[0], guess(command, extra[0]))
+                               : std::string(wrong.what());
+  return {.status = kExitCannotRead,
+          .error = fmt::format("{0}: {1}\n{0} --help shows what it takes\n", name, what)};
+}
+
+// The answer to an option where a command should be.
+Leave option_first(const std::string& word) {
+  return {.status = kExitCannotRead,
+          .error = fmt::format("terrace: `{}` stands where a command should; options follow the command\n"
+                               "terrace --help lists the commands\n",
+                               word)};
+}
+
+// Whether the first word may be something else than a command.
+bool may_lead(const std::string& word) { return word == "--help" || word == "-h" || word == "--version"; }
+
+// `terrace help status` is `terrace status --help`.
+std::vector<std::string> without_help_word(std::span<const char* const> arguments) {
+  std::vector<std::string> words(arguments.begin(), arguments.end());
+  if (words.empty()) return {"--help"};
+  if (words[0] == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  return words;
+}
+
+}  // namespace
+
+std::variant<CommandLine, Leave> parse_command_line(std::span<const char* const> arguments) {
+  CommandLine line;
+  CLI::App app(kAbout, "terrace");
+  describe_commands(app, line);
+  std::vector<std::string> words = without_help_word(arguments);
+  const std::vector<std::string> names = names_of(app);
+  if (words[0].starts_with('-') && !may_lead(words[0])) return option_first(words[0]);
+  if (!words[0].starts_with('-') && std::ranges::find(names, words[0]) == names.end()) {
+    return unknown_command(words[0], names);
+  }
+  std::ranges::reverse(words);  // as CLI11 takes them
+  try {
+    app.parse(words);
+  } catch (const CLI::ParseError& wrong) {
+    std::ostringstream output;
+    std::ostringstream error;
+    if (wrong.get_exit_code() != 0) return wrong_options(wrong, app);
+    app.exit(wrong, output, error);
+    const bool bare = arguments.empty();
+    return Leave{.status = bare ? kExitCannotRead : kExitFine, .output = output.str(), .error = error.str()};
+  }
+  return line;
+}
+
+std::vector<std::string> command_names() {
+  CommandLine line;
+  CLI::App app(kAbout, "terrace");
+  describe_commands(app, line);
+  return names_of(app);
+}
+
+}  // namespace terrace::program

@@ -1,0 +1,52 @@
+#pragma once
+
+// What a person typed, as values. docs/commands.md describes every command; a
+// test keeps it and the help texts equal.
+//
+// Exit status of every command: 0 fine, 1 findings or failure, 2 cannot read (the
+// command line, the site file, the socket).
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace terrace::program {
+
+inline constexpr int kExitFine = 0;
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitCannotRead = 2;
+
+enum class Command : uint8_t { kUp, kCheck, kStatus, kLogs, kReload, kRestart, kSchema, kVersion };
+
+struct CommandLine {
+  Command command = Command::kVersion;
+  std::string file;   // as typed; empty: the usual places (site_path.h)
+  bool json = false;  // for a program that reads the output
+  bool watch = false;
+  bool follow = false;
+  bool manual = false;
+  bool log_access = false;
+  bool log_app = false;
+  bool log_terrace = false;
+  int lines = 20;
+  std::string instance;  // "app-1"; empty: all
+  std::string what;      // of restart: "app"
+};
+
+// The command line asked for a help text, or is wrong: print it and leave.
+struct Leave {
+  int status = kExitFine;
+  std::string output;  // to standard output
+  std::string error;   // to standard error
+};
+
+// `arguments` are those of main() without the program's name.
+std::variant<CommandLine, Leave> parse_command_line(std::span<const char* const> arguments);
+
+// The commands that parse_command_line knows, in the order of the help.
+std::vector<std::string> command_names();
+
+}  // namespace terrace::program

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "program/command_line.h"
+
+// What each command does; each returns the exit status. Results go to standard
+// output, complaints to standard error; with --json a complaint is JSON on
+// standard output, too: {"ok": false, "error": "…"}.
+
+namespace terrace::program {
+
+int run_check(const CommandLine& line);
+int run_status(const CommandLine& line);
+int run_logs(const CommandLine& line);
+int run_reload(const CommandLine& line);
+int run_restart(const CommandLine& line);
+int run_schema(const CommandLine& line);
+int run_version(const CommandLine& line);
+
+}  // namespace terrace::program

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "base/descriptor.h"
+#include "base/result.h"
+
+namespace terrace::program {
+
+// One question to the controller over its control socket (control.h). For the
+// command line: it blocks.
+class ControlQuestion {
+ public:
+  // Connects and sends the line, which has no line end yet. kNotFound when no
+  // site runs there, kSystem with EACCES when it is another user's.
+  static Result<ControlQuestion> ask(const std::string& socket, std::string_view line);
+
+  // Waits for at most `wait` and returns the answer line; kTimeout when it has not
+  // come yet (call again), kClosed when the controller went away, kLimit when it
+  // says too much.
+  Result<std::string> answer(std::chrono::milliseconds wait);
+
+ private:
+  explicit ControlQuestion(Descriptor connection) : connection_(std::move(connection)) {}
+  Result<bool> read_more();
+  Descriptor connection_;
+  std::string received_;
+};
+
+// Both at once.
+Result<std::string> ask_controller(const std::string& socket, std::string_view line,
+                                   std::chrono::milliseconds wait);
+
+// What to tell a person about a failed question.
+std::string describe_control_error(const Error& error, const std::string& socket);
+
+}  // namespace terrace::program

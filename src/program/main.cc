@@ -1,0 +1,64 @@
+// `terrace`: reads the command line and calls what it names. The supervisor
+// starts this same binary again as `terrace controller` and `terrace worker`.
+
+#include <cstdio>
+#include <optional>
+#include <string_view>
+
+#include "program/command_line.h"
+#include "program/commands.h"
+#include "program/entry.h"
+#include "program/output.h"
+#include "program/site_path.h"
+
+namespace terrace::program {
+namespace {
+
+int run_up(int argc, char** argv, const CommandLine& line) {
+  const std::optional<std::string> site = find_site(line.file);
+  if (!site) return complain(no_site_text(line.file), false, kExitCannotRead);
+  return run_supervisor(argc, argv, {.site_path = *site});
+}
+
+int run(int argc, char** argv, const CommandLine& line) {
+  switch (line.command) {
+    case Command::kUp:
+      return run_up(argc, argv, line);
+    case Command::kCheck:
+      return run_check(line);
+    case Command::kStatus:
+      return run_status(line);
+    case Command::kLogs:
+      return run_logs(line);
+    case Command::kReload:
+      return run_reload(line);
+    case Command::kRestart:
+      return run_restart(line);
+    case Command::kSchema:
+      return run_schema(line);
+    case Command::kVersion:
+      return run_version(line);
+  }
+  return kExitFailure;
+}
+
+int leave(const Leave& leave) {
+  print(leave.output);
+  (void)std::fwrite(leave.error.data(), 1, leave.error.size(), stderr);
+  return leave.status;
+}
+
+}  // namespace
+}  // namespace terrace::program
+
+int main(int argc, char** argv) {
+  using namespace terrace::program;
+  const std::string_view process = argc > 1 ? argv[1] : "";
+  if (process == "controller") return run_controller(argc, argv);
+  if (process == "worker") return run_worker(argc, argv);
+  const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),
+                                               static_cast<size_t>(argc > 0 ? argc - 1 : 0));
+  const auto parsed = parse_command_line(arguments);
+  if (const auto* left = std::get_if<Leave>(&parsed)) return leave(*left);
+  return run(argc, argv, std::get<CommandLine>(parsed));
+}

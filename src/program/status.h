@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+// What the controller says about the site (control.h), as values, and how
+// `terrace status` shows it to a person.
+
+namespace terrace::program {
+
+struct ListenerStatus {
+  std::string purpose;  // "web", "admin"
+  std::string address;  // as in the site file
+  std::string bound;    // empty when it is not
+  std::string error;
+};
+
+struct InstanceStatus {
+  std::string name;
+  int64_t generation = 0;
+  int64_t pid = 0;  // 0: none at the moment
+  std::string state;
+  std::string address;
+  double uptime_seconds = 0;
+  int64_t restarts = 0;
+  std::optional<double> retry_seconds;
+  std::string last_exit;
+  std::vector<std::string> last_output;
+  int64_t requests = 0;
+  int64_t failures = 0;
+  int64_t in_flight = 0;
+};
+
+struct TotalsStatus {
+  int64_t connections_open = 0;
+  int64_t requests = 0;
+  int64_t in_flight = 0;
+  int64_t queued = 0;
+  std::map<std::string, int64_t> statuses;  // "2xx"
+  int64_t bytes_sent = 0;
+  double duration_seconds = 0;  // summed
+};
+
+struct SiteStatus {
+  std::string site;
+  std::string path;
+  int64_t version = 0;  // of the site file, counted since the start
+  std::string state;
+  std::string error;  // why the last reload was refused
+  int64_t supervisor_pid = 0;
+  int64_t controller_pid = 0;
+  int64_t controller_starts = 0;
+  int64_t worker_pid = 0;
+  int64_t worker_starts = 0;
+  bool worker_connected = false;
+  std::vector<ListenerStatus> listeners;
+  std::vector<InstanceStatus> instances;
+  std::optional<TotalsStatus> totals;
+  std::string isolation;
+  std::string limits;
+};
+
+// Nothing when the line is not a good answer. Fields that are absent stay empty.
+std::optional<SiteStatus> parse_status(std::string_view answer);
+
+// Whether nothing needs attention; the exit status of `terrace status`.
+bool is_fine(const SiteStatus& status);
+
+// For the terminal. `rate` is the requests per second since the last look, if
+// there was one.
+std::string render_status(const SiteStatus& status, bool colours, std::optional<double> rate = {});
+
+// "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h".
+std::string duration_words(double seconds);
+
+// "512 B", "1.2 kB", "3.4 MB".
+std::string bytes_words(int64_t bytes);
+
+}  // namespace terrace::program
