@@ -27,7 +27,7 @@ class Table {
         : text(std::move(t)), colour(c) {}  // NOLINT: cells are texts
     Cell(const char* t) : text(t) {}        // NOLINT
     std::string text;
-    Colour colour;
+    Colour colour = Colour::kNone;
   };
   // A column whose name starts with `>` is aligned to the right.
   explicit Table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
