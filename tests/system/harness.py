@@ -200,6 +200,8 @@ class Site:
     of None takes a default key out). text: a whole site.toml instead; {port},
     {admin_port} and {folder} in it are replaced. files: path to content (str or
     bytes), written before the start. user: a user name to run terrace as (needs root).
+    environment: added to ours; None takes a variable out. TERRACE_FOLDER, where
+    state, sockets and logs go, is `terrace` in the site's folder.
     """
 
     def __init__(self, *, text: str | None = None, files: dict | None = None, user: str | None = None,
@@ -209,7 +211,8 @@ class Site:
         self.folder.chmod(0o755)
         self.port, self.admin_port = free_port(), free_port()
         self.binary, self.arguments, self.user, self.ready = binary, arguments or [], user, ready
-        self.environment = {**os.environ, **(environment or {})}
+        own = {"TERRACE_FOLDER": str(self.folder / "terrace"), **(environment or {})}
+        self.environment = {name: value for name, value in {**os.environ, **own}.items() if value is not None}
         self.recorder = Recorder(self.folder / "recorder")
         shutil.copy(Path(__file__).parent / "recorder.py", self.folder / "recorder.py")
         self.file = self.folder / "site.toml"
