@@ -39,7 +39,7 @@ constexpr std::string_view kPage = R"(<!doctype html>
 {entries}    </section>
 {pager}  </main>
   <footer>
-    <p>Also as <a href="/api/entries">JSON</a>. Served by Terrace.</p>
+    <p>Also as <a href="/api/entries">JSON</a>.</p>
   </footer>
 </body>
 </html>
