@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <vector>
 
 #include "program/commands.h"
 #include "program/output.h"
@@ -12,7 +13,6 @@
 namespace terrace::program {
 namespace {
 
-using topology::Derived;
 using topology::LoadedSite;
 
 int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
@@ -23,10 +23,17 @@ std::string shown_path(const CommandLine& line, const std::string& site) {
   return site == kSystemSiteFile ? site : kSiteFileName;
 }
 
-void show_derived(const Derived& derived) {
+// What the file leaves to the machine, and what Terrace itself takes of it.
+std::vector<topology::Named> derived_of(const topology::Site& site) {
+  std::vector<topology::Named> shown = topology::derive(site, cores()).shown;
+  shown.push_back({"worker threads", fmt::format("{}, one per core", cores())});
+  return shown;
+}
+
+void show_derived(const std::vector<topology::Named>& derived) {
   size_t width = 0;
-  for (const topology::Named& named : derived.shown) width = std::max(width, named.name.size());
-  for (const topology::Named& named : derived.shown)
+  for (const topology::Named& named : derived) width = std::max(width, named.name.size());
+  for (const topology::Named& named : derived)
     print(fmt::format("  {:<{}}  {}\n", named.name, width, named.value));
 }
 
@@ -35,8 +42,7 @@ void show_json(const LoadedSite& loaded) {
   json["ok"] = loaded.site != nullptr;
   if (loaded.site) {
     auto shown = nlohmann::ordered_json::object();
-    for (const topology::Named& named : topology::derive(*loaded.site, cores()).shown)
-      shown[named.name] = named.value;
+    for (const topology::Named& named : derived_of(*loaded.site)) shown[named.name] = named.value;
     json["derived"] = shown;
   }
   print(json.dump() + "\n");
@@ -61,7 +67,7 @@ int run_check(const CommandLine& line) {
   print(loaded.text);
   if (loaded.site) {
     print(fmt::format("{} is fine; it gives\n", path));
-    show_derived(topology::derive(*loaded.site, cores()));
+    show_derived(derived_of(*loaded.site));
   }
   return status_of(loaded);
 }
