@@ -25,7 +25,7 @@ void append_source(std::string& out, const Diagnostic& diagnostic, const Source&
   if (!excerpt.text.empty()) out += " " + excerpt.text;
   out += fmt::format("\n{} | {}{}", blank, std::string(static_cast<size_t>(excerpt.caret_offset), ' '),
                      std::string(static_cast<size_t>(excerpt.caret_width), '^'));
-  if (!diagnostic.label.empty()) out += " " + diagnostic.label;
+  if (!diagnostic.label.empty()) out += " " + printable(diagnostic.label);
   out += '\n';
 }
 
@@ -33,11 +33,13 @@ void append_text(std::string& out, const Diagnostic& diagnostic, const Source& s
   const bool known = diagnostic.where.known();
   const size_t gutter = known ? std::to_string(diagnostic.where.begin.line).size() : 1;
   const std::string blank(gutter, ' ');
-  out += fmt::format("{}[{}]: {}\n", name_of(diagnostic.severity), diagnostic.code, diagnostic.message);
+  out += fmt::format("{}[{}]: {}\n", name_of(diagnostic.severity), diagnostic.code,
+                     printable(diagnostic.message));
   out += fmt::format("{}--> {}\n", blank, place(diagnostic, source));
   if (known) append_source(out, diagnostic, source, gutter);
-  if (!known && !diagnostic.label.empty()) out += fmt::format("{} = {}\n", blank, diagnostic.label);
-  for (const std::string& note : diagnostic.notes) out += fmt::format("{} = {}\n", blank, note);
+  if (!known && !diagnostic.label.empty())
+    out += fmt::format("{} = {}\n", blank, printable(diagnostic.label));
+  for (const std::string& note : diagnostic.notes) out += fmt::format("{} = {}\n", blank, printable(note));
   out += '\n';
 }
 

@@ -48,8 +48,8 @@ class Copy {
  public:
   Node copy(const toml::node& from, int depth) {
     Node node{.kind = kind_of(from), .where = span_of(from.source())};
-    if (++values_ > kValuesMax) refuse(from, fmt::format("more than {} values", kValuesMax));
-    if (depth > kDepthMax) refuse(from, fmt::format("more than {} levels deep", kDepthMax));
+    if (++values_ > kValuesMax) refuse(from, fmt::format("the file holds more than {} values", kValuesMax));
+    if (depth > kDepthMax) refuse(from, fmt::format("the file nests more than {} levels deep", kDepthMax));
     if (refused_) return node;
     if (const auto* text = from.as_string()) node.text = text->get();
     if (const auto* number = from.as_integer()) node.integer = number->get();
@@ -78,8 +78,7 @@ class Copy {
 
   void refuse(const toml::node& at, std::string message) {
     if (refused_) return;
-    refused_ = Diagnostic{
-        .code = "E003", .message = "the file holds " + std::move(message), .where = span_of(at.source())};
+    refused_ = Diagnostic{.code = "E003", .message = std::move(message), .where = span_of(at.source())};
   }
 
   int values_ = 0;
@@ -92,16 +91,26 @@ struct Rewrite {
 };
 
 // toml++ speaks of its own states; these are the mistakes that people make.
-constexpr std::array<Rewrite, 9> kRewrites{{
-    {"could not determine value type", "this is not a value; a text needs quotes around it"},
+constexpr std::string_view kNoValue = "this is not a value; a text needs quotes around it";
+constexpr std::string_view kTwice = "this is written twice in the file";
+constexpr std::array<Rewrite, 17> kRewrites{{
+    {"could not determine value type", kNoValue},
+    {"is not representable", "this number is too large"},
+    {"expected value-terminator", kNoValue},
+    {"Error while parsing boolean", kNoValue},
+    {"Error while parsing floating-point", kNoValue},
+    {"integer: expected", kNoValue},
+    {"date", "this is not a date, nor another value; a text needs quotes around it"},
     {"Error while parsing string: encountered end-of-file", "the quote that opens this text is never closed"},
+    {"unescaped control characters", "a text ends on its line; control characters are written as \\uXXXX"},
+    {"unknown escape sequence", "`\\` begins an escape: write `\\\\`, or the text in single quotes"},
     {"Error while parsing key-value pair: encountered end-of-file", "a key needs `=` and a value"},
-    {"Error while parsing key-value pair: expected '='", "a key needs `=` and a value"},
+    {"expected '='", "a key needs `=` and a value"},
+    {"expected ']'", "a `]` is missing"},
     {"encountered end-of-file", "the file ends before this is complete"},
     {"expected a comment or whitespace",
      "nothing more may follow on this line; a text needs quotes around it"},
-    {"cannot redefine existing", "this is written twice in the file"},
-    {"expected value-terminator", "this is not a value; a text needs quotes around it"},
+    {"cannot redefine existing", kTwice},
     {"expected keys, tables, whitespace or comments", "a line begins with a key, `[` or `#`"},
 }};
 
@@ -123,7 +132,7 @@ Diagnostic syntax_error(const toml::parse_error& error, const Source& source) {
     diagnostic.label = "this byte belongs to no character";
   }
   // The second definition of a key is reported at its end: a reader looks for its line.
-  if (diagnostic.label == "this is written twice in the file") diagnostic.where.begin.column = 1;
+  if (diagnostic.label == kTwice) diagnostic.where.begin.column = 1;
   const int last = std::max(1, source.lines());
   if (diagnostic.where.begin.line > last) diagnostic.where.begin = diagnostic.where.end = {last, 1};
   return diagnostic;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "config/quantity.h"
 
@@ -17,7 +19,7 @@ struct TypeWords {
   std::string operator()(const std::chrono::milliseconds*) const { return "a duration such as \"10s\""; }
   std::string operator()(const std::vector<std::string>*) const { return "a list of strings"; }
   std::string operator()(const std::vector<Named>*) const { return "a table of strings"; }
-  std::string operator()(const Choice&) const { return "a string"; }
+  std::string operator()(const Choice& choice) const { return one_of(choice.words); }
   std::string operator()(const Choices&) const { return "a list of strings"; }
 };
 
@@ -43,7 +45,7 @@ struct AsToml {
   std::string operator()(const std::vector<Named>* table) const {
     if (table->empty()) return "{}";
     return "{ " +
-           joined(*table, [](const Named& n) { return toml_string(n.name) + " = " + toml_string(n.value); }) +
+           joined(*table, [](const Named& n) { return toml_key(n.name) + " = " + toml_string(n.value); }) +
            " }";
   }
   std::string operator()(const Choice& choice) const { return toml_string(choice.words[choice.get()].text); }
@@ -54,9 +56,24 @@ struct AsToml {
 
 }  // namespace
 
+std::string one_of(const std::vector<Word>& words) {
+  std::string list;
+  for (const Word& word : words) {
+    if (word.later.empty()) list += fmt::format("{}`{}`", list.empty() ? "one of " : ", ", word.text);
+  }
+  return list;
+}
+
 std::string type_words(const Field& field) { return std::visit(TypeWords{}, field.slot); }
 
 std::string value_as_toml(const Field& field) { return std::visit(AsToml{}, field.slot); }
+
+std::string toml_key(std::string_view name) {
+  const bool bare = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+  return bare ? std::string(name) : toml_string(name);
+}
 
 std::string toml_string(std::string_view text) {
   std::string out = "\"";

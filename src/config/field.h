@@ -111,12 +111,18 @@ Choices choices(std::vector<Enum>& target, std::vector<Word> words) {
           }};
 }
 
+// "one of `app`, `index`": without the words of a later step.
+std::string one_of(const std::vector<Word>& words);
+
 // "a string", "a duration such as \"10s\"": for messages and the manual.
 std::string type_words(const Field& field);
 
 // The value that the field's variable holds, as TOML; "" for an empty string and
 // for keys of a later step.
 std::string value_as_toml(const Field& field);
+
+// A key as TOML writes it, in quotes only where they are needed (TOML 1.0 "Keys").
+std::string toml_key(std::string_view name);
 
 // A string as TOML writes it (TOML 1.0 "String").
 std::string toml_string(std::string_view text);

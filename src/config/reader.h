@@ -20,6 +20,8 @@ struct Origin {
   // It holds `${…}` and its table is not resolved here: the variable has the text
   // as it stands in the file.
   bool unresolved = false;
+  // It was refused; the variable has what it had before.
+  bool wrong = false;
 };
 
 // By path: "web", "web.listen", "web.listen.0" (an element), "app.env.NAME",
@@ -27,8 +29,7 @@ struct Origin {
 class Origins {
  public:
   void add(std::string path, Origin origin) { all_.emplace(std::move(path), origin); }
-  void mark_hidden(const std::string& path) { all_[path].hidden = true; }
-  void mark_unresolved(const std::string& path) { all_[path].hidden = all_[path].unresolved = true; }
+  void mark(const std::string& path, bool Origin::* what) { all_[path].*what = true; }
   const Origin* find(const std::string& path) const {
     const auto found = all_.find(path);
     return found != all_.end() ? &found->second : nullptr;

@@ -109,6 +109,17 @@ CodePoint first_code_point(std::string_view text) {
   return {value, length, true};
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    const bool safe = point.valid && !in_any(point.value, kUnsafe);
+    out += safe ? text.substr(0, point.bytes) : "\xef\xbf\xbd";
+    text.remove_prefix(point.bytes);
+  }
+  return out;
+}
+
 Source::Source(std::string name, std::string text) : name_(std::move(name)), text_(std::move(text)) {
   starts_.push_back(0);
   for (size_t i = 0; i < text_.size(); ++i) {

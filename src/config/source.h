@@ -62,4 +62,7 @@ struct CodePoint {
 };
 CodePoint first_code_point(std::string_view text);
 
+// Text of a file inside a message: what a terminal would obey is U+FFFD.
+std::string printable(std::string_view text);
+
 }  // namespace terrace::config

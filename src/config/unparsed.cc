@@ -58,7 +58,8 @@ int secret_from(std::span<const Table> tables, std::string_view line, const std:
   const Field* field = find_path(tables, table.empty() ? key : table + "." + key);
   const bool one = line.find('=', equals + 1) == std::string_view::npos;
   if (field != nullptr && !field->secret && field->later.empty() && one) return kLineEnd;
-  return column(equals + 1);
+  const size_t value = line.find_first_not_of(" \t", equals + 1);
+  return value == std::string_view::npos ? kLineEnd : column(value);
 }
 
 // Bytes to columns: keys are ASCII wherever it matters, but a line may begin with
@@ -94,7 +95,6 @@ void hide_unparsed(std::span<const Table> tables, Source& source, Diagnostic& di
   if (number <= source.lines() && !in_string[static_cast<size_t>(number - 1)])
     from = column_of(line, secret_from(tables, line, table_of(source, in_string, number)));
   if (from == kLineEnd) return;
-  // Blanks tell nothing, and the carets look better behind them.
   source.hide({{number, from}, {number, kLineEnd}});
   drop_quotes(diagnostic.label);
 }

@@ -110,7 +110,7 @@ void describe_names(std::string& out, const Site& site, const std::string& path,
   if (table.empty()) out += path + " = {}\n";
   for (const Named& entry : table) {
     const bool secret = field.secret || hidden(site, path + "." + entry.name);
-    out += fmt::format("{}.{} = {}\n", path, config::toml_string(entry.name),
+    out += fmt::format("{}.{} = {}\n", path, config::toml_key(entry.name),
                        secret ? "***" : config::toml_string(entry.value));
   }
 }

@@ -195,6 +195,8 @@ std::string check_file_name(string_view text) {
 
 std::string check_file_path(string_view text) {
   if (text.starts_with('/')) return "without `/` in front: it is looked for in `web.files`";
+  if (text == ".." || text.starts_with("../") || text.find("/../") != string_view::npos)
+    return "it must not leave `web.files`";
   while (true) {
     const size_t slash = text.find('/');
     std::string wrong = check_file_name(text.substr(0, slash));
@@ -221,8 +223,8 @@ std::string check_database_url(string_view text) {
 
 }  // namespace
 
-config::Form site_name() { return {"a name", check_name}; }
-config::Form server_name() { return {"a name", check_name}; }
+config::Form site_name() { return {"a plain name", check_name}; }
+config::Form server_name() { return {"a plain name", check_name}; }
 config::Form domain_name() { return {"a DNS name such as \"shop.example.com\"", check_domain}; }
 config::Form command() { return {"a command", check_command}; }
 config::Form path() { return {"a path", check_path}; }

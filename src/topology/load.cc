@@ -106,7 +106,7 @@ bool without_secrets(std::string_view table) { return table != "app" && table !=
 LoadedSite load_site(const std::string& path, const LoadOptions& options) {
   Result<std::string> text = read_site_file(path);
   if (text) return load_site_text(*std::move(text), path, options);
-  Source source(path, "");
+  Source source(options.shown_as.empty() ? path : options.shown_as, "");
   LoadedSite loaded = refuse({.code = "E005",
                               .message = "the site file cannot be read",
                               .where = {},
@@ -118,7 +118,7 @@ LoadedSite load_site(const std::string& path, const LoadOptions& options) {
 }
 
 LoadedSite load_site_text(std::string text, const std::string& path, const LoadOptions& options) {
-  Source source(path, std::move(text));
+  Source source(options.shown_as.empty() ? path : options.shown_as, std::move(text));
   auto document = config::parse_document(source);
   if (!document) return refuse(std::move(document.error()), source);
   auto site = std::make_shared<Site>();

@@ -19,6 +19,8 @@ enum class PathKind : uint8_t { kMissing, kFolder, kFile, kOther };
 PathKind real_path_kind(const std::string& path);
 
 struct LoadOptions {
+  // How messages name the file; empty: by its path.
+  std::string shown_as;
   // The environment and the files that `${…}` name.
   config::Inputs inputs = config::real_inputs();
   // The tables whose `${…}` are replaced. The worker needs no secret of the

@@ -23,7 +23,8 @@ class Rules {
   Rules(const Site& site, const config::Origins& origins, const LoadOptions& options,
         config::Diagnostics& diagnostics)
       : site_(site), origins_(origins), options_(options), diagnostics_(diagnostics) {
-    // After a name that nobody knows, a key may only seem to be missing.
+    // After a name that nobody knows, or a table that is none, a key may only seem
+    // to be missing.
     complete_ = std::ranges::none_of(
         diagnostics.all(), [](const Diagnostic& d) { return d.code == "E011" || d.code == "E012"; });
   }
@@ -52,7 +53,7 @@ class Rules {
   bool set(const std::string& path) const { return origins_.find(path) != nullptr; }
   const Origin* known(const std::string& path) const {
     const Origin* origin = origins_.find(path);
-    return origin != nullptr && !origin->unresolved ? origin : nullptr;
+    return origin != nullptr && !origin->unresolved && !origin->wrong ? origin : nullptr;
   }
   bool has_run() const { return set("app.run"); }
   bool has_files() const { return set("web.files"); }
@@ -106,7 +107,7 @@ class Rules {
   }
 
   void fallback_has_its_part() {
-    if (!set("web.fallback")) return;
+    if (known("web.fallback") == nullptr) return;
     if (site_.web.fallback == Fallback::kIndex && !has_files())
       report_value("E022", "web.fallback", "`web.fallback` = \"index\" needs `web.files`",
                    "there is no index file");
@@ -150,7 +151,7 @@ class Rules {
   }
 
   void database_is_one() {
-    if (!set("db.engine") || !set("db.url") || site_.db.engine == DbEngine::kNone) return;
+    if (known("db.engine") == nullptr || !set("db.url") || site_.db.engine == DbEngine::kNone) return;
     report_value("E023", "db.engine", "`db.engine` and `db.url` name two databases",
                  "leave one of the two out");
   }
@@ -165,7 +166,7 @@ class Rules {
     if (site_.servers.size() != 1 || !complete_) return;
     const Server& server = site_.servers[0];
     const std::string path = "servers." + server.name + ".roles";
-    if (!set(path) || server.roles.empty()) return;
+    if (known(path) == nullptr || server.roles.empty()) return;
     const auto needs = [&](Role role, const char* word, const char* reason) {
       if (std::ranges::find(server.roles, role) != server.roles.end()) return;
       report_value("E022", path, fmt::format("no server has the role `{}`", word), reason);
@@ -285,7 +286,7 @@ class Rules {
     const std::filesystem::path file(site_.path);
     const auto ends = std::ranges::mismatch(files, file);
     if (ends.in1 == files.end())
-      report_value("E023", "web.files", "`web.files` holds the site file itself",
+      report_value("E024", "web.files", "`web.files` holds the site file itself",
                    "it would be served to everyone",
                    {"fix: move the files into a folder of their own, such as \"public\""});
   }
