@@ -46,7 +46,7 @@ struct Proxy::Call {
   bool repeatable() const { return exchange.request().idempotent() && !body_taken && !exchange.begun(); }
 };
 
-Task<Outcome> Proxy::handle(Exchange& exchange, const UpstreamContext& context,
+Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
                             std::span<const http::Field> response_fields) {
   Call call{.exchange = exchange, .response_fields = response_fields};
   call.head_buffer = reactor_.buffers().take();

@@ -42,7 +42,7 @@ class Proxy {
 
   void set_options(const ProxyOptions& options) { options_ = options; }
   // Fields added to every response of the app; they outlive the exchange.
-  Task<Outcome> handle(http::Exchange& exchange, const UpstreamContext& context,
+  Task<Outcome> handle(http::Exchange& exchange, UpstreamContext context,
                        std::span<const http::Field> response_fields);
 
  private:
