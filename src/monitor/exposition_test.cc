@@ -4,6 +4,7 @@
 
 #include <cctype>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -248,6 +249,26 @@ TEST(Exposition, EachInstanceHasItsOwnSeries) {
   EXPECT_EQ(page.value("terrace_instance_up", {{"instance", "app-1"}}), 1);
   EXPECT_EQ(page.value("terrace_instance_up", {{"instance", "app-2"}}), 0);
   EXPECT_EQ(page.value("terrace_instance_request_duration_seconds_count", {{"instance", "app-1"}}), 2);
+}
+
+// Rows of the tables begin with "| `name` | type |".
+std::map<std::string, std::string> documented_metrics() {
+  std::ifstream file(TERRACE_SOURCE_DIR "/docs/metrics.md");
+  std::map<std::string, std::string> types;
+  for (std::string line; std::getline(file, line);) {
+    const size_t end = line.find("` | ");
+    if (!line.starts_with("| `") || end == std::string::npos) continue;
+    const size_t type = end + 4;
+    types[line.substr(3, end - 3)] = line.substr(type, line.find(' ', type) - type);
+  }
+  return types;
+}
+
+TEST(Exposition, TheManualListsExactlyTheseMetrics) {
+  const StrictParser page(page_of({.instances = {{.name = "app-1"}}}));
+  std::map<std::string, std::string> shown;
+  for (const auto& [name, family] : page.families()) shown[name] = family.type;
+  EXPECT_EQ(documented_metrics(), shown);
 }
 
 TEST(Exposition, LabelValuesAreEscaped) {

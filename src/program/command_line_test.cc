@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <initializer_list>
 
 namespace terrace::program {
@@ -54,6 +55,17 @@ TEST(CommandLine, TheHelpListsEveryCommand) {
   for (const std::string& name : command_names())
     EXPECT_THAT(help.output, HasSubstr("\n  " + name + " ")) << name;
   EXPECT_EQ(left({"help"}).output, help.output);
+}
+
+// docs/commands.md has one heading "## terrace NAME" per command.
+TEST(CommandLine, TheManualDescribesExactlyTheseCommands) {
+  std::ifstream file(TERRACE_SOURCE_DIR "/docs/commands.md");
+  std::vector<std::string> described;
+  constexpr std::string_view kHeading = "## terrace ";
+  for (std::string text; std::getline(file, text);) {
+    if (text.starts_with(kHeading)) described.push_back(text.substr(kHeading.size()));
+  }
+  EXPECT_EQ(described, command_names());
 }
 
 TEST(CommandLine, WithoutACommandTheHelpIsShownAndTheStatusIsTwo) {
