@@ -21,6 +21,13 @@ class Setup:
     proxy_core: int
     load_core: int
 
+    def backend(self):
+        """A copy of the program where every user may run it: Terrace's apps have one of their own."""
+        copy = self.work / "backend"
+        if not copy.exists():
+            shutil.copy(self.tools / "backend", copy)
+        return copy
+
 
 @dataclasses.dataclass
 class Job:
@@ -76,7 +83,7 @@ def configure(setup, template, name, values):
 def start_backend(setup, unix):
     """The app that peers and floors proxy to, on the core of the load."""
     endpoint = f"unix:{setup.work}/app.sock" if unix else f"127.0.0.1:{processes.free_port()}"
-    command = [setup.tools / "backend", "--listen", endpoint]
+    command = [setup.backend(), "--listen", endpoint]
     process = processes.start(command, setup.load_core, setup.work / "backend.log")
     return Contender("backend", process, endpoint)
 
@@ -140,15 +147,17 @@ def start_h2o(setup, job):
 
 def site_file(setup, job, port, admin):
     quoted = json.dumps  # a JSON string is a TOML basic string
-    lines = ["[site]", f'admin = "127.0.0.1:{admin}"', "", "[web]", f'listen = ["127.0.0.1:{port}"]']
-    lines.append(f'access_log = "{"json" if job.log else "off"}"')
+    lines = ["[site]", f'admin = "127.0.0.1:{admin}"', ""]
+    lines += ["[web]", f'listen = ["127.0.0.1:{port}"]', 'idle_timeout = "1h"']
+    lines += [f'access_log = "{"json" if job.log else "off"}"']
     if job.kind == "static":
-        lines.append(f"files = {quoted(str(setup.work / 'files'))}")
+        lines += [f"files = {quoted(str(setup.work / 'files'))}"]
     else:
         # The app would inherit the core of the proxy.
-        run = " ".join(processes.pinned(setup.load_core, [setup.tools / "backend"]))
-        lines += ["", "[app]", f"run = {quoted(run)}", "instances = 1", 'health = "/"']
+        run = " ".join(processes.pinned(setup.load_core, [setup.backend()]))
+        lines += ["", "[app]", f"run = {quoted('exec ' + run)}", "instances = 1"]
         lines += [f'socket = "{"unix" if job.unix else "port"}"', "connections_max = 1024"]
+        lines += ["", "[db]", 'engine = "none"']
     return "\n".join(lines) + "\n"
 
 
@@ -160,7 +169,7 @@ def start_terrace(setup, job):
     (folder / "site.toml").write_text(site_file(setup, job, port, processes.free_port()))
     command = [setup.terrace, "up", "--file", folder / "site.toml"]
     process = processes.start(command, setup.proxy_core, setup.work / "terrace.log", folder)
-    terrace = Contender("Terrace", process, f"127.0.0.1:{port}", setup.tools / "backend")
+    terrace = Contender("Terrace", process, f"127.0.0.1:{port}", setup.backend())
     wait_until_serving(terrace, job)
     return terrace
 
