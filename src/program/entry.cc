@@ -14,7 +14,6 @@ int absent(const char* process) {
 
 }  // namespace
 
-int run_supervisor(int, char**, const UpOptions&) { return absent("this build has no supervisor"); }
 int run_controller(int, char**) { return absent("this build has no controller"); }
 int run_worker(int, char**) { return absent("this build has no worker"); }
 

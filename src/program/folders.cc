@@ -1,7 +1,6 @@
 #include "program/folders.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -32,13 +31,13 @@ Folders folders_of(const std::string& site_path, bool root) {
   Folders folders;
   if (chosen != nullptr && *chosen == '/') {
     folders = under(chosen);
-  } else if (root) {
+  } else if (root && site_path.starts_with("/etc/")) {
     return {.state = "/var/lib/terrace", .run = "/run/terrace", .log = "/var/log/terrace"};
   } else {
     folders = under(site_path.substr(0, site_path.rfind('/')) + "/.terrace");
   }
   if (folders.run.size() + kSocketNameBytes > kSocketPathBytes)
-    folders.run = fmt::format("/tmp/terrace-{}-{:016x}", ::getuid(), hash_of(folders.run));
+    folders.run = fmt::format("/tmp/terrace-{:016x}", hash_of(folders.run));
   return folders;
 }
 

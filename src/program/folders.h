@@ -2,8 +2,8 @@
 
 // Where a site's state lives.
 //
-//   as root               /var/lib/terrace   /run/terrace   /var/log/terrace
-//   as another user       .terrace/state     .terrace/run   .terrace/log
+//   root, /etc/terrace/…  /var/lib/terrace   /run/terrace   /var/log/terrace
+//   any other site file   .terrace/state     .terrace/run   .terrace/log
 //                         beside the site file
 //   TERRACE_FOLDER=/x     /x/state           /x/run         /x/log
 //
@@ -18,7 +18,7 @@
 //   <log>/access.log      written by the worker
 //
 // A Unix socket's path has at most 107 bytes (unix(7)). When <run> is so deep that
-// its sockets would not fit, it is /tmp/terrace-<uid>-<hash of its own path>.
+// its sockets would not fit, it is /tmp/terrace-<hash of its own path>.
 
 #include <string>
 

@@ -7,8 +7,9 @@
 namespace terrace::program {
 namespace {
 
-TEST(Folders, AreSystemWideForRootAndBesideTheFileForOthers) {
+TEST(Folders, AreSystemWideForRootsSiteInEtcAndBesideTheFileForOthers) {
   EXPECT_EQ(folders_of("/etc/terrace/site.toml", true).state, "/var/lib/terrace");
+  EXPECT_EQ(folders_of("/srv/shop/site.toml", true).state, "/srv/shop/.terrace/state");
   EXPECT_EQ(folders_of("/srv/shop/site.toml", false).run, "/srv/shop/.terrace/run");
   EXPECT_EQ(control_socket(folders_of("/srv/shop/site.toml", false)), "/srv/shop/.terrace/run/control.sock");
 }

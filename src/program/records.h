@@ -19,8 +19,8 @@
 //    of its Complete record is gone.
 //
 // What each side sends first: the supervisor a Welcome to both; to the worker the
-// listeners, to the controller the site it last accepted (Site), the listeners and
-// the running instances, then Complete; last the Peer.
+// listeners; to the controller the site it last accepted (Site; before the first one
+// a Reload), the listeners and the running instances, then Complete; last the Peer.
 
 #include <sys/types.h>
 
@@ -72,6 +72,7 @@ enum class Kind : uint32_t {
   kInstanceRunning,
   kInstanceEnded,
   kListenFailed,
+  kWorkerStarted,
   // controller -> supervisor
   kListen,
   kUnlisten,
@@ -80,6 +81,7 @@ enum class Kind : uint32_t {
   kTagInstance,
   kServing,
   kStopSite,
+  kReadSite,
   // controller -> worker; the first also supervisor <-> controller
   kSite,
   kInstanceUpdate,
@@ -151,10 +153,21 @@ struct Stop {
 
 // ---- supervisor -> controller ---------------------------------------------
 
-// SIGHUP arrived: load the site file again.
+// Load the site file again: SIGHUP arrived, or the answer to ReadSite. Comes with
+// the file, opened by the supervisor: it may be readable for root only. Also the
+// first site of a first controller.
 struct Reload {
   static constexpr Kind kKind = Kind::kReload;
   Kind kind = kKind;
+  int32_t system = 0;  // errno, and no descriptor, when the file cannot be opened
+};
+
+// Before each Peer: who is at its other end.
+struct WorkerStarted {
+  static constexpr Kind kKind = Kind::kWorkerStarted;
+  Kind kind = kKind;
+  pid_t pid = 0;
+  uint32_t starts = 0;
 };
 
 // How an instance is kept together (reference: pid_namespaces(7),
@@ -263,6 +276,12 @@ struct TagInstance {
 // The site answers for the first time: the supervisor tells systemd (sd_notify(3)).
 struct Serving {
   static constexpr Kind kKind = Kind::kServing;
+  Kind kind = kKind;
+};
+
+// Asks for a Reload.
+struct ReadSite {
+  static constexpr Kind kKind = Kind::kReadSite;
   Kind kind = kKind;
 };
 

@@ -1,0 +1,233 @@
+#include "program/instances.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "database/sqlite.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr uint32_t kPortMin = 1024;
+constexpr uint32_t kPortMax = 65'535;
+
+std::unexpected<Error> refuse(const char* text) { return fail(Code::kInvalid, "instance refused", text); }
+
+// A word that can be the name of a folder.
+bool plain_word(std::string_view word) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+  return !word.empty() && word.find_first_not_of(kLetters) == std::string_view::npos;
+}
+
+// A file directly in `folder`.
+bool directly_in(std::string_view path, const std::string& folder) {
+  if (!path.starts_with(folder + "/")) return false;
+  const std::string_view name = path.substr(folder.size() + 1);
+  return !name.empty() && name.find('/') == std::string_view::npos && name != "." && name != "..";
+}
+
+std::string socket_folder(const Folders& folders) { return folders.run + "/app"; }
+
+// The app binds its socket here and the worker connects: the folder and what is
+// made in it belong to the worker's group (the set-group-id bit, inode(7)).
+Result<void> prepare_socket_folder(const std::string& path, const User& app, const User& own) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_system("mkdir");
+  const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder) return fail_system("open");
+  if (::fchown(folder.get(), app.uid, own.gid) != 0) return fail_system("chown");
+  if (::fchmod(folder.get(), 02770) != 0) return fail_system("chmod");
+  return {};
+}
+
+std::vector<std::string> environment_of(const StartInstance& record) {
+  std::vector<std::string> variables;
+  std::string_view rest(record.environment.data(), record.environment_bytes);
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\0'), rest.size());
+    variables.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return variables;
+}
+
+void add_unless_set(std::vector<std::string>& variables, const std::string& name, const std::string& value) {
+  const std::string prefix = name + "=";
+  const auto is_it = [&](const std::string& each) { return each.starts_with(prefix); };
+  if (std::ranges::none_of(variables, is_it)) variables.push_back(prefix + value);
+}
+
+bool is_folder(const std::string& path) {
+  struct stat about{};
+  return ::stat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+int64_t monotonic_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
+}  // namespace
+
+Instances::~Instances() {
+  clean_up();
+  if (cgroups_) cgroups_->remove();
+}
+
+Instances::Running* Instances::find(uint32_t slot, uint32_t generation) {
+  for (const auto& each : running_) {
+    if (each->record.slot == slot && each->record.generation == generation) return each.get();
+  }
+  return nullptr;
+}
+
+Result<User> Instances::check(const StartInstance& record) const {
+  if (record.slot >= kSlotsMax || running_.size() >= kInstancesMax) return refuse("too many instances");
+  if (!plain_word(record.site.view())) return refuse("the site's name");
+  if (record.command.view().empty()) return refuse("no command");
+  if (!record.folder.view().starts_with('/')) return refuse("the folder is not absolute");
+  if (record.environment_bytes > record.environment.size()) return refuse("the environment is too long");
+  if (record.memory_bytes < 0) return refuse("the memory limit");
+  if (record.port == 0 && !directly_in(record.socket.view(), socket_folder(options_.folders)))
+    return refuse("the socket is outside of its folder");
+  if (record.port != 0 && (record.port < kPortMin || record.port > kPortMax)) return refuse("the port");
+  return permitted_app_user(std::string(record.user.view()), options_.own, options_.app);
+}
+
+Result<void> Instances::prepare_folders(const User& user) {
+  for (const char* name : {"/database", "/home"}) {
+    const std::string path = options_.folders.state + name;
+    if (Result<void> done = database::prepare_folder(path, user.uid, user.gid); !done) return done;
+  }
+  return prepare_socket_folder(socket_folder(options_.folders), user, options_.own);
+}
+
+Result<Cgroup> Instances::make_group(const StartInstance& record) {
+  if (!cgroups_) cgroups_ = Cgroups::find(record.site.view());
+  return cgroups_->make(fmt::format("app-{}.{}", record.slot + 1, record.generation), record.memory_bytes,
+                        record.processes);
+}
+
+InstancePlan Instances::plan_of(const StartInstance& record, const User& user) const {
+  InstancePlan plan;
+  plan.title = fmt::format("terrace: app-{}", record.slot + 1);
+  plan.command = record.command.view();
+  plan.folder = record.folder.view();
+  plan.environment = environment_of(record);
+  add_unless_set(plan.environment, "HOME",
+                 is_folder(user.home) && user.home != "/" ? user.home : options_.folders.state + "/home");
+  add_unless_set(plan.environment, "USER", user.name);
+  add_unless_set(plan.environment, "LOGNAME", user.name);
+  plan.user = user;
+  plan.change_user = options_.root;
+  plan.descriptors = options_.descriptors;
+  // The socket's group must be able to connect, which takes the right to write.
+  if (record.port == 0) plan.umask = 007;
+  if (cgroups_->kind() == Limits::kRlimit) {
+    plan.memory_bytes = record.memory_bytes;
+    plan.processes = record.processes;
+  }
+  return plan;
+}
+
+Result<const Instances::Running*> Instances::start(const StartInstance& record) {
+  const Result<User> user = check(record);
+  if (!user) return std::unexpected(user.error());
+  if (find(record.slot, record.generation) != nullptr) return refuse("it runs already");
+  if (const Result<void> done = prepare_folders(*user); !done) return std::unexpected(done.error());
+  Result<Cgroup> group = make_group(record);
+  if (!group) return std::unexpected(group.error());
+  InstancePlan plan = plan_of(record, *user);
+  plan.group = &*group;
+  Result<StartedInstance> started = start_instance(plan, options_.isolation);
+  if (!started) {
+    left_groups_.push_back(std::move(*group));
+    return std::unexpected(started.error());
+  }
+  auto running = std::make_unique<Running>();
+  running->record = {.slot = record.slot,
+                     .generation = record.generation,
+                     .pid = started->pid,
+                     .isolation = options_.isolation,
+                     .limits = cgroups_->kind(),
+                     .started_ns = monotonic_ns(),
+                     .port = record.port,
+                     .socket = record.socket};
+  running->started = std::move(*started);
+  running->group = std::move(*group);
+  running->grace = std::chrono::milliseconds(record.grace_ms);
+  running_.push_back(std::move(running));
+  return running_.back().get();
+}
+
+void Instances::signal(uint32_t slot, uint32_t generation, int signal) {
+  const Running* running = find(slot, generation);
+  if (running == nullptr || running->ended || (signal != SIGTERM && signal != SIGKILL)) return;
+  signal_instance(running->record.pid, running->record.isolation, signal);
+}
+
+void Instances::tag(const TagInstance& record) {
+  if (Running* running = find(record.slot, record.generation)) running->record.tag = record.tag;
+}
+
+Instances::Running* Instances::ended(pid_t pid, int status) {
+  for (const auto& each : running_) {
+    if (each->record.pid != pid || each->ended) continue;
+    const InstanceEnd end = read_end(each->started, status);
+    InstanceEnded record{.slot = each->record.slot, .generation = each->record.generation};
+    record.status = end.status;
+    (void)record.error.set(end.error);
+    record.out_of_memory = each->group.out_of_memory() ? 1 : 0;
+    each->ended = record;
+    if (each->record.port == 0) ::unlink(std::string(each->record.socket.view()).c_str());
+    if (!each->group.remove()) left_groups_.push_back(std::move(each->group));
+    return each.get();
+  }
+  return nullptr;
+}
+
+void Instances::forget(const Running& running) {
+  std::erase_if(running_, [&](const auto& each) { return each.get() == &running; });
+}
+
+void Instances::terminate_all(Time now) {
+  for (const auto& each : running_) {
+    if (each->ended) continue;
+    signal_instance(each->record.pid, each->record.isolation, SIGTERM);
+    each->kill_at = now + each->grace;
+  }
+}
+
+void Instances::kill_overdue(Time now) {
+  for (const auto& each : running_) {
+    if (each->ended || !each->kill_at || *each->kill_at > now) continue;
+    signal_instance(each->record.pid, each->record.isolation, SIGKILL);
+    each->kill_at.reset();
+  }
+}
+
+void Instances::kill_all() {
+  for (const auto& each : running_) {
+    if (!each->ended) signal_instance(each->record.pid, each->record.isolation, SIGKILL);
+  }
+}
+
+std::optional<Time> Instances::next_kill() const {
+  std::optional<Time> next;
+  for (const auto& each : running_) {
+    if (!each->ended && each->kill_at && (!next || *each->kill_at < *next)) next = each->kill_at;
+  }
+  return next;
+}
+
+bool Instances::empty() const {
+  return std::ranges::all_of(running_, [](const auto& each) { return each->ended.has_value(); });
+}
+
+void Instances::clean_up() {
+  std::erase_if(left_groups_, [](Cgroup& group) { return group.remove(); });
+}
+
+}  // namespace terrace::program

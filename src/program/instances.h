@@ -1,0 +1,87 @@
+#pragma once
+
+// The instances of the app that run under the supervisor. It outlives the
+// controller that asked for them, so it keeps what a new one must know: their
+// output, their tags, and ends that nobody has heard of. Supervisor's main thread
+// only.
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "program/cgroup.h"
+#include "program/folders.h"
+#include "program/isolation.h"
+#include "program/privileges.h"
+#include "program/records.h"
+
+namespace terrace::program {
+
+class Instances {
+ public:
+  struct Options {
+    Folders folders;
+    User own;  // of controller and worker
+    User app;  // the standard user of the app
+    bool root = false;
+    Isolation isolation = Isolation::kNamespace;
+    rlim_t descriptors = 1024;  // soft limit of open files that an instance begins with
+  };
+
+  struct Running {
+    InstanceRunning record;
+    StartedInstance started;
+    Cgroup group;
+    std::chrono::milliseconds grace{};
+    std::optional<Time> kill_at;         // after SIGTERM of the stopping site
+    std::optional<InstanceEnded> ended;  // not yet told to a controller
+  };
+
+  explicit Instances(Options options) : options_(std::move(options)) {}
+  ~Instances();
+
+  // Whatever the record says: never as root, never as a stranger's user, sockets
+  // only in our run folder. The error's text is for a person.
+  Result<const Running*> start(const StartInstance& record);
+  // SIGTERM or SIGKILL.
+  void signal(uint32_t slot, uint32_t generation, int signal);
+  void tag(const TagInstance& record);
+
+  // waitpid(2) gave this end; null when it is none of ours. Afterwards `ended` is
+  // set: forget() it once a controller has heard it.
+  Running* ended(pid_t pid, int status);
+  void forget(const Running& running);
+
+  // The end of the site: SIGTERM to all, SIGKILL to those that outstay their grace.
+  void terminate_all(Time now);
+  void kill_overdue(Time now);
+  void kill_all();
+  std::optional<Time> next_kill() const;
+
+  // True when no instance runs.
+  bool empty() const;
+  const std::vector<std::unique_ptr<Running>>& all() const { return running_; }
+  // Removes what a control group still is on this machine, when it is free by now.
+  void clean_up();
+  Limits limits() const { return cgroups_ ? cgroups_->kind() : Limits::kNone; }
+
+ private:
+  Running* find(uint32_t slot, uint32_t generation);
+  Result<User> check(const StartInstance& record) const;
+  Result<void> prepare_folders(const User& user);
+  Result<Cgroup> make_group(const StartInstance& record);
+  InstancePlan plan_of(const StartInstance& record, const User& user) const;
+
+  Options options_;
+  std::optional<Cgroups> cgroups_;  // found with the first instance: named after the site
+  std::vector<std::unique_ptr<Running>> running_;
+  std::vector<Cgroup> left_groups_;
+};
+
+}  // namespace terrace::program

@@ -1,0 +1,23 @@
+#pragma once
+
+// Makes the folders of folders.h and takes the site's lock. The supervisor's first
+// act, still as root where it is.
+
+#include "base/descriptor.h"
+#include "base/result.h"
+#include "program/folders.h"
+#include "program/privileges.h"
+
+namespace terrace::program {
+
+// `own` is the user of controller and worker, to whom the folders then belong. The
+// app's user may pass through `state` and `run` to what is its own there. kInvalid
+// when a folder belongs to a stranger.
+Result<void> make_site_folders(const Folders& folders, const User& own);
+
+// Writes our process id into the pid file and locks it as long as the descriptor is
+// open (flock(2): it belongs to the open file, so it ends with us, however we
+// end). kUnavailable when another supervisor holds it: `holder` is then its id.
+Result<Descriptor> lock_site(const Folders& folders, pid_t& holder);
+
+}  // namespace terrace::program

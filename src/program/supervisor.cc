@@ -1,0 +1,500 @@
+// The supervisor: the only process with privileges, so it does little and reads
+// nothing but fixed-size records. One thread, one loop: signals, two channels,
+// deadlines. Everything that the site needs to live on when the controller or the
+// worker dies is held here: sockets, instances, their output, the accepted file.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "base/log.h"
+#include "program/child_process.h"
+#include "program/entry.h"
+#include "program/instances.h"
+#include "program/listeners.h"
+#include "program/process_title.h"
+#include "program/service_notice.h"
+#include "program/site_folders.h"
+
+namespace terrace::program {
+namespace {
+
+// Numbers for the system users where none can be made (privileges.h).
+constexpr uid_t kOwnNumber = 61'190;
+constexpr uid_t kAppNumber = 61'191;
+// How long the worker may finish what is in flight when the site stops.
+constexpr std::chrono::seconds kDrainLimit{30};
+// How long the controller may write the last lines of the log.
+constexpr std::chrono::seconds kControllerLimit{2};
+constexpr int kRecordsPerTurn = 64;
+constexpr int kExitCannotStart = 1;
+
+// The site's end, in order: the worker finishes, the instances end, the controller
+// has written what they said last.
+enum class Phase { kRunning, kDraining, kEnding, kLogging, kEnded };
+
+struct Parts {
+  UpOptions up;
+  Folders folders;
+  User own;
+  User app;
+  bool root = false;
+  Isolation isolation = Isolation::kNamespace;
+  rlim_t descriptors = 1024;
+  uint32_t cores = 1;
+  Descriptor program;  // our own binary
+  Descriptor signals;  // signalfd
+  Descriptor lock;
+};
+
+class Supervisor {
+ public:
+  Supervisor(Parts parts, const Log& log);
+  int run();
+
+ private:
+  void turn();
+  int wait_milliseconds() const;
+  void read_signals();
+  void reap();
+  void child_ended(ChildProcess& child, int status);
+  void start_what_is_due();
+  bool start_child(ChildProcess& child);
+  void greet(const ChildProcess& child);
+  void greet_worker();
+  void greet_controller();
+  void connect_both();
+
+  void read_records(ChildProcess& child);
+  void handle(Received& received);
+  void handle_listen(const Listen& record);
+  void handle_unlisten(const Unlisten& record);
+  void handle_start(const StartInstance& record);
+  void send_site_file();
+
+  void announce(const Listeners::Held& held, bool worker_too);
+  void report(const Instances::Running& running);
+  void report_end(Instances::Running& running);
+
+  void stop(int exit_code);
+  void stop_at_once();
+  void end_instances();
+  void advance_stop();
+
+  template <Record T>
+  void tell(ChildProcess& child, const T& record, int descriptor = -1);
+
+  Parts parts_;
+  const Log& log_;
+  ChildProcess controller_;
+  ChildProcess worker_;
+  Listeners listeners_;
+  Instances instances_;
+  Descriptor site_text_;  // what the controller last accepted
+  std::optional<Site> site_;
+  bool serving_ = false;
+  Phase phase_ = Phase::kRunning;
+  Time phase_deadline_;
+  int exit_code_ = 0;
+  Time now_ = std::chrono::steady_clock::now();
+};
+
+Supervisor::Supervisor(Parts parts, const Log& log)
+    : parts_(std::move(parts)),
+      log_(log),
+      controller_({"controller", parts_.program.get(), parts_.own, parts_.root}),
+      worker_({"worker", parts_.program.get(), parts_.own, parts_.root}),
+      listeners_(parts_.cores),
+      instances_({.folders = parts_.folders,
+                  .own = parts_.own,
+                  .app = parts_.app,
+                  .root = parts_.root,
+                  .isolation = parts_.isolation,
+                  .descriptors = parts_.descriptors}) {}
+
+int Supervisor::run() {
+  if (!start_child(worker_) || !start_child(controller_)) return kExitCannotStart;
+  while (phase_ != Phase::kEnded) turn();
+  ::unlink(control_socket(parts_.folders).c_str());
+  ::unlink(pid_file(parts_.folders).c_str());
+  return exit_code_;
+}
+
+void Supervisor::turn() {
+  pollfd ready[] = {{.fd = parts_.signals.get(), .events = POLLIN, .revents = 0},
+                    {.fd = controller_.alive() ? controller_.channel() : -1, .events = POLLIN, .revents = 0}};
+  ::poll(ready, std::size(ready), wait_milliseconds());
+  now_ = std::chrono::steady_clock::now();
+  // What a dying controller said last still counts, so records come before ends.
+  if (ready[1].revents != 0) read_records(controller_);
+  if (ready[0].revents != 0) read_signals();
+  instances_.kill_overdue(now_);
+  instances_.clean_up();
+  start_what_is_due();
+  if (phase_ != Phase::kRunning) advance_stop();
+}
+
+int Supervisor::wait_milliseconds() const {
+  std::optional<Time> next;
+  const auto consider = [&](std::optional<Time> time) {
+    if (time && (!next || *time < *next)) next = time;
+  };
+  consider(controller_.due());
+  consider(worker_.due());
+  consider(instances_.next_kill());
+  if (phase_ == Phase::kDraining || phase_ == Phase::kLogging) consider(phase_deadline_);
+  if (!next) return -1;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
+  return static_cast<int>(std::clamp<int64_t>(wait.count(), 0, 60'000));
+}
+
+// ---- signals and ends of processes
+
+void Supervisor::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(parts_.signals.get(), &info, sizeof info) == sizeof info) {
+    switch (info.ssi_signo) {
+      case SIGHUP:
+        send_site_file();
+        break;
+      case SIGTERM:
+      case SIGINT:
+        if (phase_ == Phase::kRunning) {
+          stop(0);
+        } else {
+          stop_at_once();
+        }
+        break;
+      default:
+        reap();
+    }
+  }
+}
+
+void Supervisor::reap() {
+  int status = 0;
+  for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
+    if (pid == controller_.pid()) {
+      child_ended(controller_, status);
+    } else if (pid == worker_.pid()) {
+      child_ended(worker_, status);
+    } else if (Instances::Running* running = instances_.ended(pid, status)) {
+      report_end(*running);
+    }
+  }
+}
+
+void Supervisor::child_ended(ChildProcess& child, int status) {
+  const pid_t pid = child.pid();
+  child.ended(now_);
+  if (phase_ != Phase::kRunning) {
+    child.stay_away();
+    return;
+  }
+  const char* how = WIFSIGNALED(status) ? "signal" : "status";
+  log_.warning("a process of Terrace ended and is started again",
+               {{"process", child.name()},
+                {"pid", pid},
+                {how, WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)}});
+}
+
+void Supervisor::start_what_is_due() {
+  for (ChildProcess* child : {&worker_, &controller_}) {
+    if (child->due() && *child->due() <= now_) start_child(*child);
+  }
+}
+
+bool Supervisor::start_child(ChildProcess& child) {
+  if (const Result<void> started = child.start(now_); !started) {
+    log_.error("cannot start a process of Terrace",
+               {{"process", child.name()}, {"error", describe(started.error())}});
+    child.ended(now_);
+    return false;
+  }
+  greet(child);
+  return true;
+}
+
+// ---- what a new controller or worker is told
+
+template <Record T>
+void Supervisor::tell(ChildProcess& child, const T& record, int descriptor) {
+  const Result<void> sent = child.tell(record, descriptor);
+  if (sent || sent.error().code == Code::kUnavailable || sent.error().code == Code::kClosed) return;
+  log_.error("a process of Terrace does not read what it is told; it is started anew",
+             {{"process", child.name()}, {"error", describe(sent.error())}});
+  child.kill(SIGKILL);
+}
+
+void Supervisor::greet(const ChildProcess& child) {
+  Welcome welcome;
+  welcome.starts = child.starts();
+  welcome.cores = parts_.cores;
+  welcome.privileged = parts_.root ? 1 : 0;
+  welcome.own_user = parts_.own.uid;
+  welcome.own_group = parts_.own.gid;
+  (void)welcome.site_path.set(parts_.up.site_path);
+  (void)welcome.state.set(parts_.folders.state);
+  (void)welcome.run.set(parts_.folders.run);
+  (void)welcome.log.set(parts_.folders.log);
+  if (&child == &worker_) {
+    tell(worker_, welcome);
+    greet_worker();
+  } else {
+    tell(controller_, welcome);
+    greet_controller();
+  }
+  connect_both();
+}
+
+void Supervisor::greet_worker() {
+  for (const Listeners::Held& held : listeners_.held()) {
+    for (uint32_t i = 0; i < held.sockets.size(); ++i)
+      tell(worker_, record_of(held, i), held.sockets[i].get());
+  }
+}
+
+void Supervisor::greet_controller() {
+  if (site_) {
+    tell(controller_, *site_, site_text_.get());
+  } else {
+    send_site_file();
+  }
+  for (const Listeners::Held& held : listeners_.held()) tell(controller_, record_of(held, 0));
+  // Ends that nobody has heard of follow the beginnings they belong to.
+  std::vector<Instances::Running*> ended;
+  for (const auto& running : instances_.all()) {
+    report(*running);
+    if (running->ended) ended.push_back(running.get());
+  }
+  for (Instances::Running* running : ended) report_end(*running);
+  tell(controller_, Complete{});
+}
+
+void Supervisor::connect_both() {
+  if (!controller_.alive() || !worker_.alive()) return;
+  Result<std::pair<Descriptor, Descriptor>> ends = make_channel();
+  if (!ends) {
+    log_.error("cannot connect controller and worker", {{"error", describe(ends.error())}});
+    return;
+  }
+  tell(controller_, WorkerStarted{.pid = worker_.pid(), .starts = worker_.starts()});
+  tell(controller_, Peer{}, ends->first.get());
+  tell(worker_, Peer{}, ends->second.get());
+}
+
+// ---- what the controller asks for
+
+void Supervisor::read_records(ChildProcess& child) {
+  for (int i = 0; i < kRecordsPerTurn && child.alive(); ++i) {
+    Result<Received> received = receive_record(child.channel());
+    if (!received && received.error().code == Code::kWouldBlock) return;
+    if (!received) {
+      // It has ended, or closed its only way to speak with us: then it must end.
+      child.kill(SIGKILL);
+      return reap();
+    }
+    handle(*received);
+  }
+}
+
+void Supervisor::handle(Received& received) {
+  if (const auto listen = received.as<Listen>()) return handle_listen(*listen);
+  if (const auto unlisten = received.as<Unlisten>()) return handle_unlisten(*unlisten);
+  if (const auto start = received.as<StartInstance>()) return handle_start(*start);
+  if (const auto signal = received.as<SignalInstance>())
+    return instances_.signal(signal->slot, signal->generation, signal->signal);
+  if (const auto tag = received.as<TagInstance>()) return instances_.tag(*tag);
+  if (received.as<ReadSite>()) return send_site_file();
+  if (const auto stopped = received.as<StopSite>()) return stop(stopped->exit_code);
+  if (const auto site = received.as<Site>()) {
+    site_ = *site;
+    site_text_ = received.take_descriptor();
+    return;
+  }
+  if (received.as<Serving>()) {
+    if (!serving_) notify_service("READY=1");
+    serving_ = true;
+    return;
+  }
+  log_.error("refused a record of the controller", {{"kind", static_cast<int64_t>(received.kind())}});
+}
+
+void Supervisor::handle_listen(const Listen& record) {
+  if (phase_ != Phase::kRunning) return;
+  const size_t before = listeners_.held().size();
+  const Result<const Listeners::Held*> held = listeners_.listen(record.purpose, record.requested.view());
+  if (held) return announce(**held, listeners_.held().size() != before);
+  ListenFailed failed{.purpose = record.purpose, .requested = record.requested};
+  failed.system = held.error().system;
+  tell(controller_, failed);
+}
+
+void Supervisor::announce(const Listeners::Held& held, bool worker_too) {
+  for (uint32_t i = 0; worker_too && i < held.sockets.size(); ++i)
+    tell(worker_, record_of(held, i), held.sockets[i].get());
+  tell(controller_, record_of(held, 0));
+}
+
+void Supervisor::handle_unlisten(const Unlisten& record) {
+  if (!listeners_.unlisten(record.purpose, record.requested.view())) return;
+  tell(worker_, ListenerGone{.purpose = record.purpose, .requested = record.requested});
+}
+
+void Supervisor::handle_start(const StartInstance& record) {
+  const Result<const Instances::Running*> running =
+      phase_ == Phase::kRunning ? instances_.start(record) : fail(Code::kUnavailable, "the site stops");
+  if (running) return report(**running);
+  InstanceEnded ended{.slot = record.slot, .generation = record.generation};
+  (void)ended.error.set(std::string_view(describe(running.error())).substr(0, 255));
+  tell(controller_, ended);
+}
+
+// The site file as it is on disk now, opened by us: it may be readable for root only.
+void Supervisor::send_site_file() {
+  const Descriptor file(::open(parts_.up.site_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat about{};
+  const bool readable = file && ::fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode);
+  tell(controller_, Reload{.system = readable ? 0 : errno}, readable ? file.get() : -1);
+}
+
+void Supervisor::report(const Instances::Running& running) {
+  tell(controller_, running.record, running.started.output.get());
+}
+
+void Supervisor::report_end(Instances::Running& running) {
+  if (!controller_.alive()) return;
+  tell(controller_, *running.ended);
+  instances_.forget(running);
+}
+
+// ---- the end
+
+void Supervisor::stop(int exit_code) {
+  if (phase_ != Phase::kRunning) return;
+  exit_code_ = exit_code;
+  notify_service("STOPPING=1");
+  log_.info("the site stops");
+  phase_ = Phase::kDraining;
+  phase_deadline_ = now_ + kDrainLimit;
+  worker_.stay_away();
+  listeners_.close();
+  const Stop stop{.limit_ms = std::chrono::milliseconds(kDrainLimit).count()};
+  tell(controller_, stop);
+  tell(worker_, stop);
+}
+
+void Supervisor::stop_at_once() {
+  phase_ = Phase::kEnding;
+  worker_.kill(SIGKILL);
+  instances_.kill_all();
+}
+
+void Supervisor::end_instances() {
+  phase_ = Phase::kEnding;
+  worker_.kill(SIGKILL);
+  instances_.terminate_all(now_);
+}
+
+void Supervisor::advance_stop() {
+  const bool late = now_ >= phase_deadline_;
+  if (phase_ == Phase::kDraining && late)
+    log_.warning("requests in flight were cut off: the worker took too long");
+  if (phase_ == Phase::kDraining && (late || !worker_.alive())) end_instances();
+  if (phase_ == Phase::kEnding && instances_.empty() && !worker_.alive()) {
+    phase_ = Phase::kLogging;
+    phase_deadline_ = now_ + kControllerLimit;
+    controller_.finish();
+  } else if (phase_ == Phase::kLogging && late) {
+    controller_.kill(SIGKILL);
+  }
+  if (phase_ == Phase::kLogging && !controller_.alive()) phase_ = Phase::kEnded;
+}
+
+// ---- the beginning
+
+// Signals come through a descriptor, so that they and everything else have one order.
+Descriptor take_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGHUP, SIGTERM, SIGINT}) ::sigaddset(&set, signal);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return Descriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+// The worker needs a descriptor per connection. Returns the limit that we were
+// started with, which the app's instances get.
+rlim_t raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
+}
+
+void say_what_is_off(const Parts& parts, const Log& log) {
+  if (!parts.root)
+    log.info(
+        "not started as root: ports under 1024, users of their own and the memory limit of an "
+        "instance as a whole are off",
+        {{"user", parts.own.name}});
+  if (parts.isolation == Isolation::kSubreaper)
+    log.warning(
+        "namespaces are forbidden here: a guardian process ends the app's processes; if it is "
+        "killed itself, they stay");
+}
+
+bool prepare(Parts& parts, const Log& log) {
+  parts.root = ::geteuid() == 0;
+  parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
+  parts.app = parts.root ? system_user(kAppUser, kAppNumber, log) : parts.own;
+  parts.folders = folders_of(parts.up.site_path, parts.root);
+  if (const Result<void> made = make_site_folders(parts.folders, parts.own); !made) {
+    log.error(
+        "cannot make the site's folders",
+        {{"state", parts.folders.state}, {"run", parts.folders.run}, {"error", describe(made.error())}});
+    return false;
+  }
+  pid_t holder = 0;
+  Result<Descriptor> lock = lock_site(parts.folders, holder);
+  if (!lock) {
+    log.error("this site cannot be started twice",
+              {{"error", describe(lock.error())}, {"pid", holder}, {"file", pid_file(parts.folders)}});
+    return false;
+  }
+  parts.lock = std::move(*lock);
+  parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  parts.cores = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  parts.isolation = possible_isolation();
+  say_what_is_off(parts, log);
+  return true;
+}
+
+}  // namespace
+
+int run_supervisor(int argc, char** argv, const UpOptions& options) {
+  const Log log("supervisor");
+  Parts parts{.up = options};
+  own_process_title(argc, argv);
+  set_process_title("terrace: supervisor");
+  ::umask(022);
+  parts.signals = take_signals();
+  parts.descriptors = raise_descriptor_limit();
+  if (!prepare(parts, log)) return kExitCannotStart;
+  if (::chdir("/") != 0) return kExitCannotStart;
+  return Supervisor(std::move(parts), log).run();
+}
+
+}  // namespace terrace::program
