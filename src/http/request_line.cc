@@ -1,7 +1,6 @@
 #include "http/request_line.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "http/syntax.h"
 #include "http/url.h"
@@ -83,13 +82,12 @@ bool parse_target(std::string_view target, RequestHead& head, Refusal& refusal) 
   head.authority = {};
   const bool asterisk = target == "*" && head.method == Method::kOptions;
   if (target.front() != '/' && !asterisk && !split_absolute_form(head, refusal)) return false;
-  const void* mark = memchr(head.target.data(), '?', head.target.size());
-  if (mark == nullptr) {
+  const size_t at = head.target.find('?');
+  if (at == std::string_view::npos) {
     head.path = head.target;
     head.query = {};
     return true;
   }
-  const size_t at = static_cast<size_t>(static_cast<const char*>(mark) - head.target.data());
   head.path = head.target.substr(0, at);
   head.query = head.target.substr(at + 1);
   return true;

@@ -1,4 +1,3 @@
-#include <cstring>
 
 #include "http/field_line.h"
 #include "http/parser.h"
@@ -10,9 +9,8 @@ namespace terrace::http {
 
 Parsed RequestParser::parse(std::string_view bytes, const HeadLimits& limits, RequestHead& head) {
   while (true) {
-    const void* found = memchr(bytes.data() + scan_, '\n', bytes.size() - scan_);
-    if (found == nullptr) return wait(bytes, limits);
-    const size_t feed = static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
+    const size_t feed = bytes.find('\n', scan_);
+    if (feed == std::string_view::npos) return wait(bytes, limits);
     std::string_view line = bytes.substr(line_, feed - line_);
     if (!has_request_line_ && !may_begin_request(line, limits)) return Parsed::kRefused;
     if (feed >= limits.head_max) return refuse(431, "the head is too large");

@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 
 #include "http/field_line.h"
 #include "http/parser.h"
@@ -28,9 +28,8 @@ const char* parse_status_line(std::string_view line, ResponseHead& head) {
 Parsed ResponseParser::parse(std::string_view bytes, const HeadLimits& limits, Method request,
                              ResponseHead& head) {
   while (true) {
-    const void* found = memchr(bytes.data() + scan_, '\n', bytes.size() - scan_);
-    if (found == nullptr) break;
-    const size_t feed = static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
+    const size_t feed = bytes.find('\n', scan_);
+    if (feed == std::string_view::npos) break;
     std::string_view line = bytes.substr(line_, feed - line_);
     if (feed >= limits.head_max) break;
     if (!line.ends_with('\r')) return refuse("a line feed without a carriage return");
