@@ -1,4 +1,3 @@
-
 #include "http/field_line.h"
 #include "http/parser.h"
 #include "http/request_line.h"

@@ -65,6 +65,15 @@ TEST(RequestParser, nothing_of_one_request_is_left_in_the_next) {
   EXPECT_FALSE(head.http_1_0);
 }
 
+TEST(RequestParser, waits_when_nothing_has_arrived) {
+  RequestParser parser;
+  RequestHead head;
+  EXPECT_EQ(parser.parse({}, {}, head), Parsed::kIncomplete);
+  ResponseParser response_parser;
+  ResponseHead response;
+  EXPECT_EQ(response_parser.parse({}, {}, Method::kGet, response), Parsed::kIncomplete);
+}
+
 TEST(RequestParser, has_started_with_the_first_byte_that_is_not_of_an_empty_line) {
   const std::string text = "\r\nGET";
   RequestParser parser;
