@@ -15,6 +15,5 @@ int absent(const char* process) {
 }  // namespace
 
 int run_controller(int, char**) { return absent("this build has no controller"); }
-int run_worker(int, char**) { return absent("this build has no worker"); }
 
 }  // namespace terrace::program
