@@ -33,17 +33,11 @@ std::string local_url(std::string_view address) {
 }
 
 std::string announcement_text(const Announcement& announcement) {
-  std::string text =
-      fmt::format("serving {} on {}\n", announcement.site, fmt::join(urls_of(announcement.web), ", "));
-  text += "  what runs   terrace status\n";
+  std::string text = fmt::format("serving {}\n", fmt::join(urls_of(announcement.web), ", "));
+  text += "  what runs  terrace status\n";
   if (!announcement.admin.empty())
-    text += fmt::format("  metrics     http://{}/metrics\n", announcement.admin);
-  text += fmt::format("  logs        terrace logs -f, or {}\n", announcement.log_folder);
-  if (!announcement.root) {
-    text +=
-        "  not root    off: ports below 1024, a user of its own for the application, its memory limits, "
-        "firewall\n";
-  }
+    text += fmt::format("  metrics    http://{}/metrics\n", announcement.admin);
+  text += fmt::format("  logs       terrace logs -f, or {}\n", announcement.log_folder);
   return text;
 }
 

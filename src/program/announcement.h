@@ -8,14 +8,12 @@ namespace terrace::program {
 
 // What `terrace up` says once the site serves.
 struct Announcement {
-  std::string site;
   std::vector<std::string> web;  // bound addresses: "127.0.0.1:8080", "[::]:80"
   std::string admin;             // the same, of /metrics; empty without
   std::string log_folder;
-  bool root = false;
 };
 
-// A few lines: where to look, and one about what is off without root.
+// A few lines: where to look.
 std::string announcement_text(const Announcement& announcement);
 
 // The URL at which a browser on this machine reaches the address:

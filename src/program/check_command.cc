@@ -17,12 +17,6 @@ using topology::LoadedSite;
 
 int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-// As a person would name it: relative to here when it is below.
-std::string shown_path(const CommandLine& line, const std::string& site) {
-  if (!line.file.empty()) return line.file;
-  return site == kSystemSiteFile ? site : kSiteFileName;
-}
-
 // What the file leaves to the machine, and what Terrace itself takes of it.
 std::vector<topology::Named> derived_of(const topology::Site& site) {
   std::vector<topology::Named> shown = topology::derive(site, cores()).shown;
@@ -58,7 +52,7 @@ int status_of(const LoadedSite& loaded) {
 int run_check(const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), line.json, kExitCannotRead);
-  const std::string path = shown_path(line, *site);
+  const std::string path = shown_site(line.file, *site);
   const LoadedSite loaded = topology::load_site(path);
   if (line.json) {
     show_json(loaded);

@@ -10,6 +10,7 @@
 #include "program/entry.h"
 #include "program/output.h"
 #include "program/site_path.h"
+#include "topology/load.h"
 
 namespace terrace::program {
 namespace {
@@ -17,6 +18,12 @@ namespace {
 int run_up(int argc, char** argv, const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), false, kExitCannotRead);
+  // The controller reads it again and watches over it; here a person still looks on.
+  const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, *site));
+  if (!loaded.site) {
+    (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
+    return loaded.unreadable ? kExitCannotRead : kExitFailure;
+  }
   return run_supervisor(argc, argv, {.site_path = *site});
 }
 

@@ -43,6 +43,11 @@ std::optional<std::string> find_site(const std::string& file) {
   return std::nullopt;
 }
 
+std::string shown_site(const std::string& file, const std::string& site_path) {
+  if (!file.empty()) return file;
+  return site_path == kSystemSiteFile ? site_path : kSiteFileName;
+}
+
 std::string no_site_text(const std::string& file) {
   if (!file.empty()) return fmt::format("no such site file: {}", file);
   return fmt::format("no site file: neither ./{} nor {} is there; name one with --file", kSiteFileName,

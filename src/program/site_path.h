@@ -12,6 +12,9 @@ inline constexpr const char* kSystemSiteFile = "/etc/terrace/site.toml";
 // ./site.toml, else /etc/terrace/site.toml. Nothing when no such file is there.
 std::optional<std::string> find_site(const std::string& file);
 
+// The same file as the person named it, for messages about it.
+std::string shown_site(const std::string& file, const std::string& site_path);
+
 // What to tell a person when there is none.
 std::string no_site_text(const std::string& file);
 

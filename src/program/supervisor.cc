@@ -16,12 +16,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
+#include "program/announcement.h"
 #include "program/child_process.h"
 #include "program/entry.h"
 #include "program/instances.h"
 #include "program/listeners.h"
+#include "program/output.h"
 #include "program/process_title.h"
 #include "program/service_notice.h"
 #include "program/site_folders.h"
@@ -77,6 +80,7 @@ class Supervisor {
 
   void read_records(ChildProcess& child);
   void handle(Received& received);
+  void handle_serving();
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
   void handle_start(const StartInstance& record);
@@ -322,12 +326,19 @@ void Supervisor::handle(Received& received) {
     site_text_ = received.take_descriptor();
     return;
   }
-  if (received.as<Serving>()) {
-    if (!serving_) notify_service("READY=1");
-    serving_ = true;
-    return;
-  }
+  if (received.as<Serving>()) return handle_serving();
   log_.error("refused a record of the controller", {{"kind", static_cast<int64_t>(received.kind())}});
+}
+
+void Supervisor::handle_serving() {
+  if (std::exchange(serving_, true)) return;
+  notify_service("READY=1");
+  Announcement announcement{.log_folder = parts_.folders.log};
+  for (const Listeners::Held& held : listeners_.held()) {
+    if (held.purpose == Purpose::kWeb) announcement.web.push_back(held.bound);
+    if (held.purpose == Purpose::kAdmin) announcement.admin = held.bound;
+  }
+  print(announcement_text(announcement));
 }
 
 void Supervisor::handle_listen(const Listen& record) {

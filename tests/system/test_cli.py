@@ -189,7 +189,7 @@ class Follower:
 
 
 def test_up_says_where_to_look(site):
-    site.wait_for_log("serving test on http://localhost:%d" % site.port)
+    site.wait_for_log("serving http://localhost:%d" % site.port)
     site.wait_for_log("http://127.0.0.1:%d/metrics" % site.admin_port)
 
 
