@@ -49,8 +49,8 @@ struct AccessRecord {
   std::string_view target;    // as the client sent it
   std::string_view protocol;  // "HTTP/1.1"
   int status = 0;
-  uint64_t bytes_sent = 0;      // head and body, towards the client
-  uint64_t bytes_received = 0;  // head and body, from the client
+  uint64_t bytes_sent = 0;      // of the body, towards the client
+  uint64_t bytes_received = 0;  // of the body, from the client
   Duration duration{};          // from the first byte of the head to the last byte of the response
   ServedFrom served_from = ServedFrom::kError;
   std::string_view instance;  // "app-1"; empty when no instance took part

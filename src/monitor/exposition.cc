@@ -157,9 +157,9 @@ void write_http(Exposition& page, const RequestTotals& totals) {
           totals.connections_accepted);
   counter(page, "terrace_http_connections_refused_total", "Connections closed at once because of the limit.",
           totals.connections_refused);
-  counter(page, "terrace_http_bytes_received_total", "Bytes of requests, heads and bodies.",
+  counter(page, "terrace_http_bytes_received_total", "Bytes of request bodies from clients.",
           totals.bytes_received);
-  counter(page, "terrace_http_bytes_sent_total", "Bytes of responses, heads and bodies.", totals.bytes_sent);
+  counter(page, "terrace_http_bytes_sent_total", "Bytes of response bodies to clients.", totals.bytes_sent);
   write_heads_refused(page, totals);
 }
 

@@ -48,8 +48,8 @@ struct RequestMetrics {
   Gauge connections;   // open, from clients
   Counter connections_accepted;
   Counter connections_refused;                        // closed at once: connections_max reached
-  Counter bytes_received;                             // heads and bodies, from clients
-  Counter bytes_sent;                                 // towards clients
+  Counter bytes_received;                             // of bodies, from clients
+  Counter bytes_sent;                                 // of bodies, towards clients
   std::array<Counter, kRefusedPlaces> heads_refused;  // by refused_place()
   Gauge tunnels;                                      // open upgraded connections (WebSocket)
   Gauge queue_length;                                 // requests that wait for an instance

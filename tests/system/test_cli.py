@@ -273,6 +273,17 @@ def test_the_access_log_is_one_json_line_per_request(site):
     assert wrapped["log"] == "access" and wrapped["entry"]["host"].startswith("localhost")
 
 
+def test_following_goes_on_after_the_access_log_was_rotated(site):
+    with Follower(site, "--access", "--lines", "0") as follower:
+        site.get("/first")
+        follower.wait_for('"/first"')
+        log = next(site.folder.glob("**/access.log"))
+        log.rename(log.with_name("access.log.1"))
+        wait_until(log.exists, "a new access.log", SECONDS)
+        site.get("/second")
+        follower.wait_for('"/second"')
+
+
 def test_the_access_log_is_readable_or_off_when_asked(make_site):
     readable = make_site(web={"access_log": "readable"})
     off = make_site(web={"access_log": "off"})
