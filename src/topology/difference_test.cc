@@ -1,0 +1,74 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "topology/load.h"
+
+namespace terrace::topology {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::shared_ptr<const Site> site(const std::string& text, const std::string& token = "hunter2") {
+  LoadOptions options;
+  options.look_at_folders = false;
+  options.inputs.environment = [token](const std::string&) -> std::optional<std::string> { return token; };
+  const LoadedSite loaded = load_site_text(text, "/srv/shop/site.toml", options);
+  EXPECT_TRUE(loaded.site) << loaded.text;
+  return loaded.site;
+}
+
+std::vector<std::string> between(const std::string& before, const std::string& after) {
+  return difference(*site(before), *site(after));
+}
+
+TEST(Difference, OfASiteToItselfIsNothing) {
+  const std::string text = "[app]\nrun = \"x\"\nenv = { A = \"${env:T}\" }\n[web.headers]\nX-A = \"b\"\n";
+  EXPECT_THAT(between(text, text), IsEmpty());
+}
+
+TEST(Difference, IsSaidInWords) {
+  EXPECT_THAT(between("[app]\nrun = \"x\"\ninstances = 2\n",
+                      "[app]\nrun = \"x\"\ninstances = 4\nhealth = \"/up\"\ngrace = \"10s\"\n[site]\n"
+                      "domain = \"shop.example.com\"\n"),
+              ElementsAre("site: domain none -> \"shop.example.com\"", "app: instances 2 -> 4",
+                          "app: health \"/\" -> \"/up\"", "app: grace \"30s\" -> \"10s\""));
+}
+
+TEST(Difference, OfTablesNamesTheEntries) {
+  EXPECT_THAT(between("[web]\nfiles = \"p\"\nheaders = { X-A = \"1\", X-B = \"1\" }\n",
+                      "[web]\nfiles = \"p\"\nheaders = { X-B = \"2\", X-C = \"1\" }\n"),
+              ElementsAre("web: headers `X-A` removed", "web: headers `X-B` \"1\" -> \"2\"",
+                          "web: headers `X-C` added"));
+}
+
+TEST(Difference, OfTheOrderOfPatternsIsSaidSinceTheFirstCounts) {
+  EXPECT_THAT(between("[web]\nfiles = \"p\"\ncache = { \"/a\" = \"x\", \"/*\" = \"y\" }\n",
+                      "[web]\nfiles = \"p\"\ncache = { \"/*\" = \"y\", \"/a\" = \"x\" }\n"),
+              ElementsAre("web: cache in another order"));
+}
+
+TEST(Difference, ShowsNoSecret) {
+  EXPECT_THAT(between("[app]\nrun = \"x\"\nenv = { A = \"hunter2\" }\n[db]\nurl = \"a://hunter2\"\n",
+                      "[app]\nrun = \"x\"\nenv = { A = \"hunter3\" }\n[db]\nurl = \"a://hunter3\"\n"),
+              ElementsAre("app: env `A` changed", "db: url changed"));
+}
+
+TEST(Difference, ShowsNothingThatCameThroughTheEnvironment) {
+  const std::string text = "[app]\nrun = \"${env:T}\"\n[web.headers]\nX-A = \"${env:T}\"\n";
+  EXPECT_THAT(difference(*site(text, "hunter2"), *site(text, "hunter3")),
+              ElementsAre("app: run changed", "web: headers `X-A` changed"));
+  EXPECT_THAT(difference(*site(text, "hunter2"), *site("[app]\nrun = \"y\"\n")),
+              ElementsAre("app: run changed", "web: headers `X-A` removed"));
+}
+
+TEST(Difference, OfServersNamesThem) {
+  const std::string app = "[app]\nrun = \"x\"\n[web]\nlisten = [\"127.0.0.1:1\"]\n[servers]\n";
+  EXPECT_THAT(between(app + "a = { address = \"10.0.0.1\" }\n", app + "b = { address = \"10.0.0.1\" }\n"),
+              ElementsAre("servers: `a` removed", "servers: `b` added"));
+  EXPECT_THAT(between(app + "a = { address = \"10.0.0.1\" }\n", app + "a = { address = \"10.0.0.2\" }\n"),
+              ElementsAre("servers: `a` address changed"));
+}
+
+}  // namespace
+}  // namespace terrace::topology
