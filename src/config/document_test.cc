@@ -42,6 +42,15 @@ TEST(Document, AFloodOfDotsOrBracketsIsRefusedBeforeItIsParsed) {
   EXPECT_EQ(code_of("a = \"\"\"\n" + dots + "\n\\\"\"\"\" # [[[[[[[[[[[[[[[[[[[[[["), "");
 }
 
+// Each of these made toml++ 3.3 assert, or reach what it calls unreachable.
+TEST(Document, WhatTheParserTakesForImpossibleIsASyntaxError) {
+  EXPECT_EQ(code_of("[!web]"), "E001");
+  EXPECT_EQ(code_of("[ \n]"), "E001");
+  EXPECT_EQ(code_of("\u01e4 = 1"), "E001");
+  EXPECT_EQ(code_of("a = \u01e4"), "E001");
+  EXPECT_EQ(code_of("a = \"\"\"b \\\n  \u00e9\"\"\""), "");
+}
+
 TEST(Document, BytesThatAreNotUtf8AreAnErrorOfTheirOwn) { EXPECT_EQ(code_of("a = \"\xff\""), "E004"); }
 
 }  // namespace

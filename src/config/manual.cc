@@ -10,6 +10,9 @@
 namespace terrace::config {
 namespace {
 
+// The only character of our texts that plain troff has no input for.
+constexpr std::string_view kEllipsis = "…";
+
 std::string range(const Field& field, std::string (*show)(int64_t)) {
   return fmt::format("from {} to {}", show(field.minimum), show(field.maximum));
 }
@@ -26,7 +29,7 @@ struct TypeLine {
 
   std::string operator()(std::monostate) const { return ""; }
   std::string operator()(const std::string*) const {
-    return field.form.what.empty() ? "a string" : fmt::format("a string: {}", field.form.what);
+    return std::string(field.form.what.empty() ? "a string" : field.form.what);
   }
   std::string operator()(const bool*) const { return "`true` or `false`"; }
   std::string operator()(const int*) const { return "a whole number " + range(field, show_number); }
@@ -39,7 +42,7 @@ struct TypeLine {
                        field.form.what);
   }
   std::string operator()(const std::vector<Named>*) const {
-    return fmt::format("a table of {} to {}", field.name_form.what, field.form.what);
+    return fmt::format("a table; each key is {}, each value {}", field.name_form.what, field.form.what);
   }
   std::string operator()(const Choice&) const { return "one of"; }
   std::string operator()(const Choices&) const { return "a list of"; }
@@ -150,8 +153,12 @@ std::string roff_text(std::string_view markdown) {
   bool code = false;
   // A line that begins with these would be a request to troff.
   if (markdown.starts_with('.') || markdown.starts_with('\'')) out = "\\&";
-  for (const char c : markdown) {
-    if (c == '`') {
+  for (size_t i = 0; i < markdown.size(); ++i) {
+    const char c = markdown[i];
+    if (markdown.substr(i).starts_with(kEllipsis)) {
+      out += "...";
+      i += kEllipsis.size() - 1;
+    } else if (c == '`') {
       code = !code;
       out += code ? "\\fB" : "\\fR";
     } else if (c == '\\') {
