@@ -185,7 +185,7 @@ def wait_until_serving(contender, job, seconds=15):
         except OSError as error:
             if time.monotonic() > deadline:
                 contender.stop()
-                raise RuntimeError(f"{contender.name} does not serve: {error}") from error
+                raise processes.failure(contender.process, f"does not serve: {error}") from error
             time.sleep(0.05)
 
 

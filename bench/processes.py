@@ -14,17 +14,14 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
-def start(command, core, log, folder=None, environment=None):
+def start(command, core, log, folder=None):
     """Starts `command` on `core`; its output goes to the file `log`."""
     with open(log, "wb") as output:
-        return subprocess.Popen(
-            pinned(core, command),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment,
+        process = subprocess.Popen(
+            pinned(core, command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder
         )
+    process.log = pathlib.Path(log)
+    return process
 
 
 def stop(process):
@@ -97,13 +94,20 @@ def wait_until_listening(endpoint, process, seconds=15):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise failure(process, f"ended with {process.returncode}")
         try:
             connect(endpoint).close()
             return
         except OSError:
             time.sleep(0.02)
-    raise RuntimeError(f"{process.args} does not listen on {endpoint}")
+    stop(process)
+    raise failure(process, f"does not listen on {endpoint}")
+
+
+def failure(process, what):
+    """An error that ends with what the process printed last."""
+    printed = process.log.read_text(errors="replace")[-2000:]
+    return RuntimeError(f"{' '.join(process.args)} {what}\n{printed}")
 
 
 def connect(endpoint):
