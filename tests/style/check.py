@@ -23,10 +23,16 @@ def listed(root: Path) -> list[str]:
     return [name for name in names if name and (root / name).is_file()]
 
 
+def newer(one: Path, other: Path) -> bool:
+    return one.stat().st_mtime > other.stat().st_mtime
+
+
 def not_compiled(repository: Repository, build: Path) -> list[Finding]:
-    """Sources that CMake names and no build compiles. Fuzzers are in a build of their own."""
+    """Sources that CMake names and no build compiles. Fuzzers are in a build of their own.
+    A build that was configured before a CMakeLists.txt changed cannot tell."""
     database = build / "compile_commands.json"
-    if not database.exists():
+    lists = repository.named("CMakeLists.txt", ".cmake")
+    if not database.exists() or any(newer(repository.root / name, database) for name in lists):
         return []
     compiled = {str(Path(entry["file"]).resolve()) for entry in json.loads(database.read_text())}
     sources = [name for name in repository.named(".cc") if not name.endswith("_fuzz.cc")]
@@ -34,7 +40,6 @@ def not_compiled(repository: Repository, build: Path) -> list[Finding]:
         Finding("never-built", name, 1, "not in %s" % database.relative_to(repository.root))
         for name in sources
         if str((repository.root / name).resolve()) not in compiled
-        and (repository.root / name).stat().st_mtime < database.stat().st_mtime
     ]
 
 
