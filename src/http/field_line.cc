@@ -156,9 +156,6 @@ bool note_field(Field& field, bool http_1_0, FieldsSeen& seen, Refusal& refusal)
       return note_transfer_encoding(field.value, http_1_0, seen, refusal);
     case HeaderId::kConnection:
       return note_connection(field.value, seen, refusal);
-    case HeaderId::kUpgrade:
-      seen.upgrade_field = !field.value.empty();
-      return true;
     default:
       return true;
   }

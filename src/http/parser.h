@@ -45,7 +45,6 @@ struct FieldsSeen {
   bool close = false;           // Connection: close
   bool keep_alive = false;      // Connection: keep-alive
   bool upgrade_option = false;  // Connection: upgrade
-  bool upgrade_field = false;   // an Upgrade field
   bool names_fields = false;    // Connection names fields: they are hop-by-hop
   bool host = false;
   int connection_options = 0;

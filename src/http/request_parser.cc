@@ -97,7 +97,8 @@ bool RequestParser::finish(RequestHead& head) {
   // RFC 9110 section 10.1.1: an expectation on HTTP/1.0 is ignored.
   head.expect_continue = head.expect_continue && expects_body && !head.http_1_0;
   // RFC 9110 section 7.8: so is an upgrade.
-  const bool upgrade = seen_.upgrade_option && seen_.upgrade_field && !head.http_1_0;
+  const bool upgrade =
+      seen_.upgrade_option && !head.http_1_0 && !head.fields.value(HeaderId::kUpgrade).empty();
   if (upgrade && expects_body) return refusal_.because(400, "an upgrade with a body");
   head.upgrade = upgrade && head.method == Method::kGet;
   if (seen_.names_fields) mark_named_fields(head.fields);

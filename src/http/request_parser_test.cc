@@ -113,6 +113,15 @@ TEST(RequestParser, keeps_to_the_limits_that_it_is_given) {
   EXPECT_EQ(status("GET / HTTP/1.1\r\n" + std::string(44, 'x')), 431);
 }
 
+// Only the first is forwarded, so it decides.
+TEST(RequestParser, an_empty_upgrade_before_another_is_none) {
+  RequestParser parser;
+  RequestHead head;
+  const char* text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade:\r\nUpgrade: x\r\n\r\n";
+  ASSERT_EQ(parser.parse(text, {}, head), Parsed::kDone);
+  EXPECT_FALSE(head.upgrade);
+}
+
 TEST(RequestParser, an_idempotent_method_may_be_sent_again) {
   RequestHead head;
   for (const char* method : {"GET", "PUT", "DELETE", "POST", "PATCH", "PROPFIND"}) {
