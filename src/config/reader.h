@@ -17,8 +17,8 @@ struct Origin {
   Span value;
   // It came through `${…}`, or its field is secret: no message shows it.
   bool hidden = false;
-  // It holds `${…}` and its table is not resolved here: the variable has the text
-  // as it stands in the file.
+  // Its table is not resolved here: the variable has the text as it stands in the
+  // file or, for a secret, what it had before.
   bool unresolved = false;
   // It was refused; the variable has what it had before.
   bool wrong = false;
@@ -44,7 +44,7 @@ struct ReadOptions {
   std::string folder;  // that `${file:…}` is relative to; absolute
   Inputs inputs = real_inputs();
   // Tables whose `${…}` are replaced; those of the others stay as they are, and
-  // are not checked.
+  // are not checked. Their secrets are not read at all.
   std::function<bool(std::string_view table)> resolve = [](std::string_view) { return true; };
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <span>
 
 namespace terrace::config {
@@ -136,29 +137,38 @@ std::string_view Source::line(int number) const {
   return line;
 }
 
-bool Source::hides(Position at) const {
-  return std::ranges::any_of(hidden_, [&](const Span& s) { return at >= s.begin && at < s.end; });
+std::vector<bool> Source::hidden_columns(int number) const {
+  std::vector<bool> hidden(line(number).size());
+  for (const Span& span : hidden_) {
+    if (span.begin.line > number || span.end.line < number) continue;
+    const int begin = span.begin.line < number ? 1 : span.begin.column;
+    const int end = span.end.line > number ? INT_MAX : span.end.column;
+    for (int column = begin; column < end && column <= std::ssize(hidden); ++column)
+      hidden[static_cast<size_t>(column - 1)] = true;
+  }
+  return hidden;
 }
 
 Source::Excerpt Source::excerpt(const Span& span) const {
   std::string_view rest = line(span.begin.line);
+  const std::vector<bool> hidden = hidden_columns(span.begin.line);
   std::vector<Cell> cells;
   size_t begin = 0;
   size_t end = 0;
-  bool hidden_before = false;
   Position at = span.begin;
   for (at.column = 1; !rest.empty(); ++at.column) {
     const CodePoint point = first_code_point(rest);
-    const bool hidden = hides(at);
-    // A hidden stretch is one cell, so that not even its length is told.
-    if (!hidden) cells.push_back(shown(point, rest.substr(0, point.bytes)));
-    if (hidden && !hidden_before) cells.push_back({"***", 3});
-    hidden_before = hidden;
-    if (at.column < span.begin.column) begin = cells.size();
+    const auto index = static_cast<size_t>(at.column - 1);
+    // A hidden stretch is one cell, so that not even its length is told; what
+    // begins or ends inside of it has its carets under the whole.
+    const bool inside = hidden[index] && index > 0 && hidden[index - 1];
+    if (at.column <= span.begin.column) begin = cells.size() - (inside ? 1 : 0);
+    if (!hidden[index]) cells.push_back(shown(point, rest.substr(0, point.bytes)));
+    if (hidden[index] && !inside) cells.push_back({"***", 3});
     if (at < span.end) end = cells.size();
     rest.remove_prefix(point.bytes);
   }
-  if (hides(span.begin) && begin > 0 && cells[begin - 1].text == "***") --begin;
+  if (at.column <= span.begin.column) begin = cells.size();
   return window(cells, begin, std::max(begin, end));
 }
 

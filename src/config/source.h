@@ -45,7 +45,8 @@ class Source {
   Excerpt excerpt(const Span& span) const;
 
  private:
-  bool hides(Position at) const;
+  // Per column of the line, from 0: whether it is hidden.
+  std::vector<bool> hidden_columns(int number) const;
 
   std::string name_;
   std::string text_;

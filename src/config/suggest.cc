@@ -38,6 +38,8 @@ std::optional<std::string> suggest(std::string_view word, std::span<const std::s
   std::optional<std::string> best;
   size_t fewest = std::max<size_t>(1, std::max<size_t>(word.size(), 4) / 3) + 1;
   for (const std::string& candidate : candidates) {
+    // Each letter too many or too few is an edit already.
+    if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) >= fewest) continue;
     const size_t count = edits(word, candidate);
     if (count >= fewest || count >= candidate.size()) continue;
     fewest = count;

@@ -30,6 +30,8 @@ std::string show_duration(int64_t number) { return format_duration(std::chrono::
 void ValueReader::read(const Node& node, const Field& field, const std::string& path, bool resolve) {
   resolve_ = resolve;
   origins_.add(path, {.key = node.key, .value = node.where, .hidden = field.secret});
+  // Whoever is not to read secrets does not get those either that stand in the file.
+  if (field.secret && !resolve) return origins_.mark(path, &Origin::unresolved);
   const std::string name = fmt::format("`{}`", path);
   const At at{field, path, name, name, type_words(field), field.form};
   std::visit([&](const auto& slot) { set(slot, node, at); }, field.slot);

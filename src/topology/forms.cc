@@ -58,6 +58,8 @@ std::string check_domain(string_view text) {
   if (text.find(':') != string_view::npos) return "without a port; ports are in `web.listen`";
   if (text.find('/') != string_view::npos) return "without a path";
   if (text.find('*') != string_view::npos) return "one name, without `*`";
+  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
+    return "in the form that DNS knows: `xn--…`";
   if (text.size() > 253) return "it is longer than 253 characters";
   while (true) {
     const size_t dot = text.find('.');

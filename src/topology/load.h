@@ -25,7 +25,7 @@ struct LoadOptions {
   config::Inputs inputs = config::real_inputs();
   // The tables whose `${…}` are replaced. The worker needs no secret of the
   // application and passes without_secrets: values of the other tables that hold
-  // `${…}` keep that text.
+  // `${…}` keep that text, and app.env and db.url stay empty.
   std::function<bool(std::string_view table)> resolve = [](std::string_view) { return true; };
   // Off: whether folders exist is not asked. The worker may not see them all.
   bool look_at_folders = true;

@@ -85,11 +85,12 @@ TEST(Load, TheWorkerReadsNoSecretOfTheApplication) {
     return fail(Code::kNotFound, "file");
   };
   const LoadedSite loaded = load(
-      "[app]\nrun = \"x\"\nenv = { B = \"${file:secret.txt}\", C = \"${env:MISSING}\" }\n"
+      "[app]\nrun = \"x\"\nuser = \"${env:MISSING}\"\nenv = { B = \"${file:secret.txt}\", C = \"plain\" }\n"
       "[web]\nlisten = [\"${env:PORT_OF_SITE}\"]\n",
       options);
   ASSERT_TRUE(loaded.site) << loaded.text;
-  EXPECT_EQ(loaded.site->app.env[0].value, "${file:secret.txt}");
+  EXPECT_TRUE(loaded.site->app.env.empty());
+  EXPECT_EQ(loaded.site->app.user, "${env:MISSING}");
   EXPECT_THAT(loaded.site->web.listen, ElementsAre("127.0.0.1:9999"));
 }
 

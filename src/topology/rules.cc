@@ -280,15 +280,21 @@ class Rules {
     return origins_.find(path)->hidden ? "the value came through `${…}` and is not shown" : std::move(text);
   }
 
-  // Files are served to everyone; the site file names secrets.
+  // Files are served to everyone; the site file names secrets, and so may a program.
   void files_hold_no_secret() {
-    const std::filesystem::path files(site_.web.files);
-    const std::filesystem::path file(site_.path);
-    const auto ends = std::ranges::mismatch(files, file);
-    if (ends.in1 == files.end())
+    const std::vector<std::string> fix{"fix: move the files into a folder of their own, such as \"public\""};
+    if (holds(site_.web.files, site_.path))
       report_value("E024", "web.files", "`web.files` holds the site file itself",
-                   "it would be served to everyone",
-                   {"fix: move the files into a folder of their own, such as \"public\""});
+                   "it would be served to everyone", fix);
+    else if (has_run() && holds(site_.web.files, site_.app.folder))
+      report_value("E024", "web.files", "`web.files` holds the folder of the application",
+                   "its program would be served to everyone", fix);
+  }
+
+  static bool holds(const std::string& folder, const std::string& path) {
+    const std::filesystem::path outer(folder);
+    const std::filesystem::path inner(path);
+    return std::ranges::mismatch(outer, inner).in1 == outer.end();
   }
 
   const Site& site_;
