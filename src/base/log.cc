@@ -97,6 +97,7 @@ void Log::write(LogLevel level, std::string_view text, std::initializer_list<Log
   line += '\n';
   // A log that cannot be written (disk full) must not stop the work.
   (void)!::write(fd_, line.data(), line.size());
+  if (copy_ >= 0) (void)!::write(copy_, line.data(), line.size());
 }
 
 void Log::debug(std::string_view text, std::initializer_list<LogField> fields) const {

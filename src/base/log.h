@@ -35,6 +35,10 @@ class Log {
   explicit Log(std::string process, LogLevel level = LogLevel::kInfo, int fd = 2)
       : process_(std::move(process)), level_(level), fd_(fd) {}
 
+  // Every line goes to this descriptor as well, which outlives us; -1 ends that.
+  // To be said before other threads use the log.
+  void copy_to(int fd) { copy_ = fd; }
+
   void debug(std::string_view text, std::initializer_list<LogField> fields = {}) const;
   void info(std::string_view text, std::initializer_list<LogField> fields = {}) const;
   void warning(std::string_view text, std::initializer_list<LogField> fields = {}) const;
@@ -45,6 +49,7 @@ class Log {
   std::string process_;
   LogLevel level_;
   int fd_;
+  int copy_ = -1;
 };
 
 // Appends `text` as the inside of a JSON string (RFC 8259 section 7). Bytes that

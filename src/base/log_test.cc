@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <string>
+
 namespace terrace {
 namespace {
 
@@ -23,6 +26,21 @@ TEST(Log, WritesLevelProcessTextAndFields) {
 
 TEST(Log, QuotesWhatCouldForgeALine) {
   EXPECT_EQ(line_of("x", "a\nb=\"c\""), "warning worker: x value=\"a\\nb=\\\"c\\\"\" count=3\n");
+}
+
+TEST(Log, CopiesEachLineToASecondDescriptor) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  Log log("worker", LogLevel::kInfo, ends[1]);
+  log.copy_to(ends[1]);
+  log.info("twice");
+  log.copy_to(-1);
+  log.info("once");
+  char text[4096];
+  const std::string_view lines(text, static_cast<size_t>(::read(ends[0], text, sizeof text)));
+  ::close(ends[0]);
+  ::close(ends[1]);
+  EXPECT_EQ(std::ranges::count(lines, '\n'), 3);
 }
 
 TEST(Log, ReplacesBytesThatAreNotUtf8) {

@@ -16,6 +16,7 @@
 //   <run>/app/            the instances' Unix sockets: app's user and worker only
 //   <log>/app.log         output and ends of the instances
 //   <log>/access.log      written by the worker
+//   <log>/terrace.log     what the three processes say on standard error
 //
 // A Unix socket's path has at most 107 bytes (unix(7)). When <run> is so deep that
 // its sockets would not fit, it is /tmp/terrace-<hash of its own path>.

@@ -49,13 +49,6 @@ void show(const CommandLine& line, const Shown& log, bool several, const std::ve
   if (!out.empty()) print(out);
 }
 
-std::string no_log_text(const Shown& log) {
-  if (log.name == "terrace") {
-    return fmt::format("no {} yet: what Terrace itself says is on standard error of `terrace up`", log.path);
-  }
-  return fmt::format("no {} yet", log.path);
-}
-
 LogFile::Wanted wanted_of(const CommandLine& line) {
   if (line.instance.empty()) return [](std::string_view) { return true; };
   return [instance = line.instance](std::string_view text) { return log_line_is_of(text, instance); };
@@ -74,7 +67,7 @@ int run_logs(const CommandLine& line) {
     if (newest) show(line, log, logs.size() > 1, *newest);
     const bool waits = !newest && line.follow && newest.error().code == Code::kNotFound;
     if (!newest && !waits)
-      complain(newest.error().code == Code::kNotFound ? no_log_text(log)
+      complain(newest.error().code == Code::kNotFound ? fmt::format("no {} yet", log.path)
                                                       : log.path + ": " + describe(newest.error()));
     any = any || newest || waits;
   }

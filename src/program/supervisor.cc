@@ -28,6 +28,7 @@
 #include "program/process_title.h"
 #include "program/service_notice.h"
 #include "program/site_folders.h"
+#include "program/terrace_log.h"
 
 namespace terrace::program {
 namespace {
@@ -58,6 +59,7 @@ struct Parts {
   Descriptor program;  // our own binary
   Descriptor signals;  // signalfd
   Descriptor lock;
+  Descriptor terrace_log;
 };
 
 class Supervisor {
@@ -467,7 +469,15 @@ void say_what_is_off(const Parts& parts, const Log& log) {
         "killed itself, they stay");
 }
 
-bool prepare(Parts& parts, const Log& log) {
+// Without the file what we say is still on standard error.
+void copy_log(Parts& parts, Log& log) {
+  Result<Descriptor> file = open_terrace_log(parts.folders.log, parts.own);
+  if (!file) return log.warning("cannot open terrace.log", {{"error", describe(file.error())}});
+  parts.terrace_log = std::move(*file);
+  log.copy_to(parts.terrace_log.get());
+}
+
+bool prepare(Parts& parts, Log& log) {
   parts.root = ::geteuid() == 0;
   parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
   parts.app = parts.root ? system_user(kAppUser, kAppNumber, log) : parts.own;
@@ -486,6 +496,7 @@ bool prepare(Parts& parts, const Log& log) {
     return false;
   }
   parts.lock = std::move(*lock);
+  copy_log(parts, log);
   parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   parts.cores = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
   parts.isolation = possible_isolation();
@@ -496,7 +507,7 @@ bool prepare(Parts& parts, const Log& log) {
 }  // namespace
 
 int run_supervisor(int argc, char** argv, const UpOptions& options) {
-  const Log log("supervisor");
+  Log log("supervisor");
   Parts parts{.up = options};
   own_process_title(argc, argv);
   set_process_title("terrace: supervisor");

@@ -17,6 +17,7 @@
 #include "program/entry.h"
 #include "program/privileges.h"
 #include "program/process_title.h"
+#include "program/terrace_log.h"
 #include "program/version.h"
 #include "reactor/mailbox.h"
 #include "topology/load.h"
@@ -62,6 +63,7 @@ class Worker final : public CoreEvents {
     size_t stopped = 0;
   };
 
+  void copy_log(const Welcome& welcome);
   bool start_cores(const Welcome& welcome);
   void read_channel(int channel, bool supervisor);
   void handle(Received& message);
@@ -78,6 +80,7 @@ class Worker final : public CoreEvents {
   void join_cores();
 
   Log log_;
+  Descriptor terrace_log_;
   SystemClock clock_;
   Welcome welcome_;
   Descriptor controller_;
@@ -167,6 +170,14 @@ void Worker::pass_on_what_cores_said() {
 }
 
 // ---- from the supervisor and the controller -------------------------------------
+
+// Without the file what we say is still on standard error.
+void Worker::copy_log(const Welcome& welcome) {
+  Result<Descriptor> file = open_terrace_log(std::string(welcome.log.view()));
+  if (!file) return log_.warning("cannot open terrace.log", {{"error", describe(file.error())}});
+  terrace_log_ = std::move(*file);
+  log_.copy_to(terrace_log_.get());
+}
 
 bool Worker::start_cores(const Welcome& welcome) {
   welcome_ = welcome;
@@ -384,6 +395,7 @@ int Worker::run() {
     log.warning("the worker is not confined", {{"error", describe(confined.error())}});
   }
   const auto welcome = first ? first->as<Welcome>() : std::nullopt;
+  if (welcome) copy_log(*welcome);
   if (!welcome || !start_cores(*welcome)) {
     log.error("started without a supervisor");
     return 1;

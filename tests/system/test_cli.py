@@ -249,6 +249,13 @@ def test_logs_show_what_the_app_prints_and_follow_it(site):
     assert (as_json["log"], as_json["instance"], as_json["text"]) == ("app", "app-1", "behind")
 
 
+def test_logs_show_what_terrace_says(site):
+    lines = site.command("logs", "--terrace", "--lines", "1000").stdout.splitlines()
+    assert lines and all(re.match(r"\d{4}-.*Z (info|warning|error) (supervisor|controller|worker): ", line) for line in lines)
+    both = site.command("logs", "--terrace", "--app", "--lines", "1").stdout.splitlines()
+    assert {line.split()[0] for line in both} <= {"app", "terrace"}
+
+
 def test_logs_of_one_instance(make_site):
     site = make_site(app={"instances": 2})
     wait_for_status(site, all_up, "two instances")
