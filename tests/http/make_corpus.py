@@ -5,7 +5,7 @@
 
 makes FOLDER/<fuzzer>/<number>. To take over what adds coverage:
 
-    build/fuzz/chunk_fuzz -merge=1 src/http/corpus/chunk FOLDER/chunk
+    build/fuzz/chunk_fuzz -set_cover_merge=1 src/http/corpus/chunk FOLDER/chunk
 """
 
 import sys
