@@ -8,9 +8,9 @@
 namespace terrace::http {
 namespace {
 
-// The caller has made sure of the room.
+// The caller has made sure of the room. An empty text may have no address.
 char* put(char* at, std::string_view text) {
-  memcpy(at, text.data(), text.size());
+  if (!text.empty()) memcpy(at, text.data(), text.size());
   return at + text.size();
 }
 
@@ -30,7 +30,7 @@ char* HeadWriter::room(size_t bytes) {
 
 void HeadWriter::text(std::string_view text) {
   char* at = room(text.size());
-  if (at != nullptr && !text.empty()) put(at, text);
+  if (at != nullptr) put(at, text);
 }
 
 void HeadWriter::number(uint64_t value) {
@@ -44,7 +44,7 @@ void HeadWriter::field(std::string_view name, std::string_view value) {
   if (at == nullptr) return;
   at = put(at, name);
   at = put(at, ": ");
-  if (!value.empty()) at = put(at, value);
+  at = put(at, value);
   put(at, "\r\n");
 }
 
