@@ -1,0 +1,92 @@
+#include "web/pattern.h"
+
+#include <gtest/gtest.h>
+
+namespace terrace::web {
+namespace {
+
+TEST(Pattern, FitsWholePaths) {
+  EXPECT_TRUE(pattern_fits("/a", "/a"));
+  EXPECT_FALSE(pattern_fits("/a", "/a/b"));
+  EXPECT_FALSE(pattern_fits("/a/b", "/a"));
+  EXPECT_TRUE(pattern_fits("*", "/any/thing"));
+}
+
+TEST(Pattern, LetsTheStarTakeSlashesAndNothing) {
+  EXPECT_TRUE(pattern_fits("/assets/*", "/assets/js/app.js"));
+  EXPECT_TRUE(pattern_fits("/assets/*", "/assets/"));
+  EXPECT_TRUE(pattern_fits("*.js", "/a.js/b.js"));
+  EXPECT_TRUE(pattern_fits("/a*b*c", "/aXbYbZc"));
+  EXPECT_FALSE(pattern_fits("/a*b*c", "/aXcYb"));
+}
+
+TEST(Pattern, TakesTimeLinearInEachStar) {
+  const std::string path = "/" + std::string(8000, 'a');
+  EXPECT_FALSE(pattern_fits("/*a*a*a*a*a*a*a*b", path));
+}
+
+Redirects rules(const std::vector<topology::Named>& named) {
+  Result<Redirects> redirects = Redirects::create(named);
+  EXPECT_TRUE(redirects) << redirects.error().text;
+  return std::move(*redirects);
+}
+
+std::string target(const std::vector<topology::Named>& named, std::string_view path,
+                   std::string_view query = "") {
+  const std::optional<Redirect> redirect = rules(named).find(path, query);
+  return redirect ? std::to_string(redirect->status) + " " + redirect->target : "none";
+}
+
+TEST(Redirects, LeadExactPathsElsewhere) {
+  EXPECT_EQ(target({{"/old", "/new"}}, "/old"), "308 /new");
+  EXPECT_EQ(target({{"/old", "/new"}}, "/old/"), "none");
+  EXPECT_EQ(target({{"/old", "https://other.example/x"}}, "/old"), "308 https://other.example/x");
+  EXPECT_EQ(target({{"/old", "302 /new"}}, "/old"), "302 /new");
+}
+
+TEST(Redirects, CarryWhatTheStarTook) {
+  EXPECT_EQ(target({{"/blog/*", "/news/*"}}, "/blog/2024/a"), "308 /news/2024/a");
+  EXPECT_EQ(target({{"/blog/*", "/news"}}, "/blog/2024/a"), "308 /news");
+  EXPECT_EQ(target({{"/*.php", "/*.html"}}, "/a/b.php"), "308 /a/b.html");
+  EXPECT_EQ(target({{"/blog/*", "https://blog.example/*?from=old"}}, "/blog/a b"),
+            "308 https://blog.example/a%20b?from=old");
+}
+
+TEST(Redirects, KeepTheQuery) {
+  EXPECT_EQ(target({{"/old", "/new"}}, "/old", "a=1&b=2"), "308 /new?a=1&b=2");
+  EXPECT_EQ(target({{"/old", "/new?x=1"}}, "/old", "a=1"), "308 /new?x=1");
+}
+
+TEST(Redirects, AreFollowedSoThatTheClientGetsOne) {
+  EXPECT_EQ(target({{"/a", "/b"}, {"/b", "/c"}}, "/a"), "308 /c");
+}
+
+TEST(Redirects, DoNotTurnInCircles) {
+  EXPECT_EQ(target({{"/a", "/b"}, {"/b", "/a"}}, "/a"), "none");
+  EXPECT_EQ(target({{"/a", "/b"}, {"/b", "/c"}, {"/c", "/a"}}, "/b"), "none");
+}
+
+TEST(Redirects, NeverNameAnotherHostByChance) {
+  EXPECT_EQ(target({{"/old*", "/*"}}, "/old/evil.example"), "308 /evil.example");
+  EXPECT_EQ(target({{"/old*", "/*"}}, "/old\\evil.example"), "308 /%5Cevil.example");
+}
+
+TEST(Redirects, RefuseRulesThatMakeNoSense) {
+  EXPECT_FALSE(Redirects::create({{"old", "/new"}}));
+  EXPECT_FALSE(Redirects::create({{"/old", "new"}}));
+  EXPECT_FALSE(Redirects::create({{"/old", "//new.example"}}));
+  EXPECT_FALSE(Redirects::create({{"/old", "200 /new"}}));
+  EXPECT_FALSE(Redirects::create({{"/old", "/with space"}}));
+  EXPECT_FALSE(Redirects::create({{"/a*b*", "/new"}}));
+  EXPECT_FALSE(Redirects::create({{"/docs/*", "/docs/v2/*"}}));
+  EXPECT_FALSE(Redirects::create({{"/old*", "https://good.example*"}}));
+}
+
+TEST(EncodePath, WritesPathsThatStayPaths) {
+  EXPECT_EQ(encode_path("/a b/ü?#%"), "/a%20b/%C3%BC%3F%23%25");
+  EXPECT_EQ(encode_path("//evil.example"), "/evil.example");
+  EXPECT_EQ(encode_path("/\\evil.example\r\n"), "/%5Cevil.example%0D%0A");
+}
+
+}  // namespace
+}  // namespace terrace::web
