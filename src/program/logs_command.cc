@@ -54,6 +54,16 @@ LogFile::Wanted wanted_of(const CommandLine& line) {
   return [instance = line.instance](std::string_view text) { return log_line_is_of(text, instance); };
 }
 
+// The newest lines, those of the file before the last rotation included.
+Result<std::vector<std::string>> newest_of(Shown& log, size_t count, const LogFile::Wanted& wanted) {
+  Result<std::vector<std::string>> lines = log.file.newest(count, wanted);
+  if (!lines || lines->size() >= count) return lines;
+  const Result<std::vector<std::string>> older =
+      LogFile(log.path + ".1").newest(count - lines->size(), wanted);
+  if (older) lines->insert(lines->begin(), older->begin(), older->end());
+  return lines;
+}
+
 }  // namespace
 
 int run_logs(const CommandLine& line) {
@@ -63,7 +73,7 @@ int run_logs(const CommandLine& line) {
   const LogFile::Wanted wanted = wanted_of(line);
   bool any = false;
   for (Shown& log : logs) {
-    const Result<std::vector<std::string>> newest = log.file.newest(static_cast<size_t>(line.lines), wanted);
+    const Result<std::vector<std::string>> newest = newest_of(log, static_cast<size_t>(line.lines), wanted);
     if (newest) show(line, log, logs.size() > 1, *newest);
     const bool waits = !newest && line.follow && newest.error().code == Code::kNotFound;
     if (!newest && !waits)
