@@ -28,7 +28,7 @@ std::string_view title_of(std::string_view column) {
 
 std::string coloured(std::string_view text, Colour colour, bool colours) {
   constexpr std::array<std::string_view, 6> kCodes = {"", "1", "32", "33", "31", "90"};
-  if (!colours || colour == Colour::kNone) return std::string(text);
+  if (!colours || colour == Colour::kNone || text.empty()) return std::string(text);
   std::string out = "\x1b[";
   out += kCodes[static_cast<size_t>(colour)];
   out += 'm';
