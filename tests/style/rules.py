@@ -148,7 +148,7 @@ def pragma_once(repository: Repository) -> Iterator[Finding]:
 def public_headers(repository: Repository) -> Iterator[Finding]:
     """Third-party types stay out of headers, so that their cost and their names stay in one place."""
     for name in repository.named(".h", under="src/"):
-        if name.endswith("_test.h"):
+        if name.endswith(("_test.h", "_fixture.h")):
             continue
         for include in cpp.includes(repository.text(name)):
             folder, _, rest = include.name.rpartition("/")
