@@ -79,6 +79,9 @@ Case case_of(const toml::table& table) {
   c.expect_continue = table["expect_continue"].value<bool>();
   c.upgrade = table["upgrade"].value<bool>();
   c.http_1_0 = table["http_1_0"].value<bool>();
+  c.upstream_requests = table["upstream_requests"].value<int64_t>();
+  c.server_status = table["server_expect"].value<int64_t>();
+  c.server_breaks = table["server_expect"].value<std::string>() == "broken";
   c.hop_by_hop = names_at(table, "hop_by_hop");
   return c;
 }
