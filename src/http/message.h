@@ -126,8 +126,8 @@ struct RequestHead {
   Method method = Method::kGet;
   bool http_1_0 = false;
   bool keep_alive = true;        // what the client asked for, by version and Connection
-  bool expect_continue = false;  // Expect: 100-continue
-  bool upgrade = false;          // Connection: upgrade with an Upgrade field, GET, no body
+  bool expect_continue = false;  // Expect: 100-continue on 1.1, and a body is announced
+  bool upgrade = false;          // Connection: upgrade with an Upgrade field on 1.1, GET, no body
   Framing framing = Framing::kNone;
   uint64_t content_length = 0;  // bytes; only with Framing::kLength
   std::string_view method_text;

@@ -9,7 +9,8 @@ namespace terrace::http {
 
 // "GET /path?query HTTP/1.1" without its CRLF (RFC 9112 section 3), into the
 // head's method, target, path, query, version and, for the absolute form,
-// authority. False: refused, with status and text.
+// authority. False: refused, with status and text. An absolute form with a query
+// but no path is refused: its origin form is not in the buffer.
 bool parse_request_line(std::string_view line, RequestHead& head, Refusal& refusal);
 
 // `start`: the first bytes of a request line, or a whole one with its carriage
