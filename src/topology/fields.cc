@@ -233,11 +233,14 @@ std::vector<Field> file_fields(WebTable& web) {
        .example = R"({ X-Frame-Options = "DENY" })"},
       {.name = "redirects",
        .about =
-           "Paths that lead elsewhere for good, to a path or a URL. In a pattern `*` stands for anything.",
+           "Paths that lead elsewhere, to a path or a URL; the first pattern that fits counts. What `*` "
+           "stands for "
+           "goes where the target has its own. The status is 308, or one that stands in front of the target: "
+           "301, 302, 303, 307.",
        .slot = &web.redirects,
        .form = redirect(),
-       .name_form = url_pattern(),
-       .example = R"({ "/old" = "/new" })"},
+       .name_form = redirected(),
+       .example = R"({ "/old" = "/new", "/blog/*" = "302 https://blog.example.com/*" })"},
       {.name = "errors",
        .about = "Pages for error statuses: files below `files`. They answer where Terrace itself would have "
                 "nothing "

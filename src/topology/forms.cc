@@ -119,15 +119,31 @@ std::string check_url_pattern(string_view text) {
   return check_url_path(text.starts_with('/') ? std::string(text) : "/" + std::string(text));
 }
 
-std::string check_redirect(string_view text) {
-  if (text.starts_with("//")) return "`//` leads to another host: write `https://` if that is meant";
-  if (text.starts_with('/')) return check_url_path(text);
-  const std::string scheme = lower(text.substr(0, 8));
-  const size_t host = scheme.starts_with("http://") ? 7 : scheme.starts_with("https://") ? 8 : 0;
-  if (host == 0) return "it must begin with `/`, `http://` or `https://`";
+std::string check_redirected(string_view text) {
+  if (!text.starts_with('/')) return "it must begin with `/`";
+  if (std::ranges::count(text, '*') > 1) return "one `*` at most";
+  return check_url_pattern(text);
+}
+
+std::string check_url(string_view text) {
+  const size_t host = text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : 0;
+  if (host == 0) return "it must begin with `/`, `http://` or `https://`, perhaps behind a status";
   if (!all_of(text, is_visible)) return "visible ASCII only; write the rest as %XX";
-  if (text.size() == host || text[host] == '/' || text[host] == ':') return "the host is missing";
+  if (text.find('\\') != string_view::npos) return "`/` separates, not `\\`";
+  if (text.size() == host || string_view("/:?#").find(text[host]) != string_view::npos)
+    return "the host is missing";
+  const size_t star = text.find('*');
+  if (star != string_view::npos && text.find('/', host) > star)
+    return "a `/` is missing between the host and `*`";
   return text.size() > 2048 ? "it is longer than 2048 characters" : "";
+}
+
+std::string check_redirect(string_view text) {
+  const std::optional<Redirect> redirect = parse_redirect(text);
+  if (!redirect) return "the status must be 301, 302, 303, 307 or 308";
+  const string_view target = redirect->target;
+  if (target.starts_with("//")) return "`//` leads to another host: write `https://` if that is meant";
+  return target.starts_with('/') ? check_url_path(target) : check_url(target);
 }
 
 std::string check_listen(string_view text) {
@@ -225,6 +241,16 @@ std::string check_database_url(string_view text) {
 
 }  // namespace
 
+std::optional<Redirect> parse_redirect(string_view value) {
+  if (value.size() < 4 || value[3] != ' ' || !all_of(value.substr(0, 3), is_digit))
+    return Redirect{.target = value};
+  const string_view target = value.substr(std::min(value.size(), value.find_first_not_of(' ', 3)));
+  for (const int status : {301, 302, 303, 307, 308}) {
+    if (value.starts_with(std::to_string(status))) return Redirect{status, target};
+  }
+  return std::nullopt;
+}
+
 config::Form site_name() { return {"a plain name", check_name}; }
 config::Form server_name() { return {"a plain name", check_name}; }
 config::Form domain_name() { return {"a DNS name such as \"shop.example.com\"", check_domain}; }
@@ -235,6 +261,7 @@ config::Form variable() { return {"the name of a variable", check_variable}; }
 config::Form variable_text() { return {"a text", check_nothing}; }
 config::Form url_path() { return {"a path such as \"/up\"", check_url_path}; }
 config::Form url_pattern() { return {"a path pattern such as \"/assets/*\"", check_url_pattern}; }
+config::Form redirected() { return {"a path pattern such as \"/old/*\"", check_redirected}; }
 config::Form redirect() { return {"a path or a URL", check_redirect}; }
 config::Form listen() { return {"an address with a port", check_listen}; }
 config::Form loopback() { return {"a loopback address with a port", check_loopback}; }

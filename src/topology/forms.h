@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "config/field.h"
 
 namespace terrace::topology {
@@ -17,7 +20,8 @@ config::Form variable();       // of an environment: [A-Za-z_][A-Za-z0-9_]*
 config::Form variable_text();  // anything that execve(2) can pass on
 config::Form url_path();       // begins with `/`, as in a request (RFC 3986 section 3.3)
 config::Form url_pattern();    // a path in which `*` stands for anything
-config::Form redirect();       // a path, or an http(s) URL
+config::Form redirected();     // a pattern with one `*` at most
+config::Form redirect();       // a path or an http(s) URL, behind a status or alone
 config::Form listen();         // "127.0.0.1:8080", "[::1]:8080"
 config::Form loopback();       // the same, of loopback
 config::Form address();        // of a server: an IP address that can be its own
@@ -28,5 +32,13 @@ config::Form file_name();      // in any folder: no `/`, not hidden
 config::Form file_path();      // below a folder: no `..`, not hidden
 config::Form error_status();   // "400" to "599"
 config::Form database_url();   // scheme://…
+
+// The value of a redirect: "/new" or "301 /new".
+struct Redirect {
+  int status = 308;
+  std::string_view target;
+};
+// Nothing when the status is not one of 301, 302, 303, 307, 308.
+std::optional<Redirect> parse_redirect(std::string_view value);
 
 }  // namespace terrace::topology

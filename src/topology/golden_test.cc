@@ -120,6 +120,22 @@ TEST(SiteFile, NeverShowsASecret) {
   }
 }
 
+TEST(SiteFile, ReadsTheSameFromItsResolvedText) {
+  for (const fs::path& file : cases()) {
+    SCOPED_TRACE(file.filename().string());
+    const LoadedSite loaded = load_site_text(content_of(file), "/srv/shop/site.toml", world());
+    if (!loaded.site) continue;
+    LoadOptions options = world();
+    options.inputs = {};
+    options.resolve = without_secrets;
+    const LoadedSite again = load_site_text(resolved_text(*loaded.site), "/srv/shop/site.toml", options);
+    ASSERT_TRUE(again.site) << again.text;
+    for (const std::string& line : difference(*loaded.site, *again.site))
+      EXPECT_THAT(line, testing::AnyOf(testing::StartsWith("app: env"), testing::StartsWith("db: url")));
+    EXPECT_EQ(again.site->servers, loaded.site->servers);
+  }
+}
+
 TEST(SiteFile, HasACaseOfTheWrongTypeForEveryKey) {
   const std::string text = all_texts("wrong-type-");
   for (const Key& key : all_keys()) EXPECT_THAT(text, testing::HasSubstr("`" + key.path + "` must be "));

@@ -64,6 +64,11 @@ std::vector<std::string> difference(const Site& before, const Site& after);
 // Every key with its value, a line each, as TOML; secrets as `***`.
 std::string describe(const Site& site);
 
+// The site as a file that reads as the same site, `${…}` replaced, without app.env
+// and db.url: what a process needs that has neither the environment nor the files
+// that were named. Not for people: it may hold what came through `${…}`.
+std::string resolved_text(const Site& site);
+
 // The JSON schema of the file (draft-04), for editors.
 std::string site_schema();
 // The reference of the file: docs/site-file.md from its "Reference" on, and the

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/address.h"
+#include "topology/forms.h"
 
 namespace terrace::topology {
 namespace {
@@ -217,21 +218,29 @@ class Rules {
         "a port can be taken once on an address; 0.0.0.0 and [::] are all addresses");
   }
 
-  // Follows redirects between plain paths; whoever comes back to where he was never arrives.
+  static bool redirects(const Named& rule, std::string_view path) {
+    const size_t star = rule.name.find('*');
+    if (star == std::string::npos) return path == rule.name;
+    const std::string_view before = std::string_view(rule.name).substr(0, star);
+    const std::string_view after = std::string_view(rule.name).substr(star + 1);
+    return path.size() >= before.size() + after.size() && path.starts_with(before) && path.ends_with(after);
+  }
+
+  // Follows redirects; whoever comes back to where he was never arrives. A target
+  // with a `*` is followed as it is written.
   void redirects_end() {
-    const auto next = [&](const std::string& path) -> const Named* {
-      const auto found = std::ranges::find(site_.web.redirects, path, &Named::name);
-      return found != site_.web.redirects.end() ? &*found : nullptr;
-    };
-    for (const Named& start : site_.web.redirects) {
+    const std::vector<Named>& rules = site_.web.redirects;
+    for (const Named& start : rules) {
       const Named* at = &start;
-      for (size_t steps = 0; at != nullptr && steps < site_.web.redirects.size(); ++steps) {
-        if (at->value == start.name) {
-          report_key("E023", "web.redirects." + start.name, "a redirect leads back to itself",
-                     "a visitor would go round for ever");
-          return;
-        }
-        at = next(at->value);
+      for (size_t steps = 0; steps < rules.size(); ++steps) {
+        const std::optional<Redirect> redirect = parse_redirect(at->value);
+        const auto next = std::ranges::find_if(
+            rules, [&](const Named& rule) { return redirect && redirects(rule, redirect->target); });
+        if (next == rules.end()) break;
+        at = &*next;
+        if (at != &start) continue;
+        return report_key("E023", "web.redirects." + start.name, "a redirect leads back to itself",
+                          "a visitor would go round for ever");
       }
     }
   }
