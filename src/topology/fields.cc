@@ -217,6 +217,12 @@ std::vector<Field> file_fields(WebTable& web) {
        .about = "Whether answers are compressed for clients that accept it.",
        .slot = &web.compress,
        .example = "false"},
+  };
+}
+
+// What answers carry, and where they lead.
+std::vector<Field> answer_fields(WebTable& web) {
+  return {
       {.name = "cache",
        .about =
            "`Cache-Control` of files, by pattern of their path; the first that fits counts. In a pattern `*` "
@@ -384,6 +390,7 @@ std::vector<Table> site_tables(Site& site) {
   Table web{.name = "web",
             .about = "The web server: where it listens, the files that it serves, and limits for clients.",
             .fields = file_fields(site.web)};
+  append(web.fields, answer_fields(site.web));
   append(web.fields, request_fields(site.web));
   Table db{.name = "db", .about = "The database of the application.", .fields = db_fields(site.db)};
   std::vector<Table> tables{site_table(site.site), std::move(app), std::move(web), std::move(db),
