@@ -1,0 +1,48 @@
+#include "program/app_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace terrace::program {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Lines, AreCutWhereverTheBytesAreSplit) {
+  Lines lines;
+  EXPECT_THAT(lines.add("one\ntw"), ElementsAre("one"));
+  EXPECT_THAT(lines.add("o"), IsEmpty());
+  EXPECT_THAT(lines.add("\r\n\nthree"), ElementsAre("two", ""));
+  EXPECT_EQ(lines.take_rest(), "three");
+  EXPECT_EQ(lines.take_rest(), "");
+}
+
+TEST(Lines, WithoutAnEndAreCutAtTheirLimit) {
+  Lines lines;
+  const std::string endless(2 * Lines::kLineBytesMax + 1, 'x');
+  const std::deque<std::string> cut = lines.add(endless);
+  ASSERT_EQ(cut.size(), 2U);
+  EXPECT_EQ(cut[0].size(), Lines::kLineBytesMax);
+  EXPECT_EQ(lines.take_rest(), "x");
+}
+
+TEST(AppLog, HasOneLineForEachWithTimeAndName) {
+  const std::string path = "/tmp/terrace-app-log-" + std::to_string(::getpid());
+  VirtualClock clock;
+  AppLog log(clock);
+  ASSERT_TRUE(log.open(path));
+  log.write("app-1", "hello");
+  log.write("app-2", std::deque<std::string>{"a", "b"});
+  EXPECT_EQ(*read_file(path, 4096),
+            "2023-11-14T22:13:20.000Z app-1: hello\n"
+            "2023-11-14T22:13:20.000Z app-2: a\n"
+            "2023-11-14T22:13:20.000Z app-2: b\n");
+  ::unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace terrace::program

@@ -1,0 +1,246 @@
+#include "program/controller.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "program/entry.h"
+#include "program/process_title.h"
+#include "program/text_descriptor.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr size_t kReloadsWaitingMax = 4;
+
+}  // namespace
+
+Controller::Controller(Reactor& reactor, const Log& log)
+    : reactor_(reactor),
+      log_(log),
+      listener_answered_(reactor),
+      reload_now_(reactor),
+      reloaded_(reactor),
+      tick_timer_(*this),
+      app_log_(reactor.clock()),
+      rolled_(reactor) {}
+
+Result<void> Controller::start() {
+  supervisor_.socket = Descriptor(kSupervisorChannel);
+  if (Result<void> watched = supervisor_.watch.start(reactor_, kSupervisorChannel); !watched) return watched;
+  supervisor_.watch.readable = true;
+  scope_.spawn(read_supervisor());
+  scope_.spawn(reload_when_asked());
+  return {};
+}
+
+// ---- the supervisor
+
+Task<void> Controller::read_supervisor() {
+  for (;;) {
+    Result<Received> received = receive_record(supervisor_.socket.get());
+    if (received) {
+      handle(*received);
+      settle();
+      continue;
+    }
+    if (received.error().code != Code::kWouldBlock) leave();
+    supervisor_.watch.readable = false;
+    co_await Readable(supervisor_.watch);
+  }
+}
+
+void Controller::handle(Received& received) {
+  if (const auto welcome = received.as<Welcome>()) return handle_welcome(*welcome);
+  if (const auto site = received.as<Site>()) return restore(*site, received.take_descriptor());
+  if (const auto reload = received.as<Reload>()) return handle_reload(*reload, received.take_descriptor());
+  if (const auto listener = received.as<Listener>()) return handle_listener(*listener);
+  if (const auto failed = received.as<ListenFailed>()) return handle_listen_failed(*failed);
+  if (const auto running = received.as<InstanceRunning>())
+    return handle_running(*running, received.take_descriptor());
+  if (const auto ended = received.as<InstanceEnded>()) return handle_ended(*ended);
+  if (received.as<Complete>()) return handle_complete();
+  if (const auto started = received.as<WorkerStarted>()) {
+    worker_started_ = *started;
+    return;
+  }
+  if (received.as<Peer>()) return connect_worker(received.take_descriptor());
+  if (received.as<Stop>()) return handle_stop();
+  log_.error("a record of unknown kind", {{"kind", static_cast<int64_t>(received.kind())}});
+}
+
+void Controller::handle_welcome(const Welcome& welcome) {
+  welcome_ = welcome;
+  folders_ = {.state = std::string(welcome.state.view()),
+              .run = std::string(welcome.run.view()),
+              .log = std::string(welcome.log.view())};
+  if (const Result<void> opened = app_log_.open(folders_.log + "/app.log"); !opened)
+    log_.error("cannot open the app's log", {{"error", describe(opened.error())}});
+  if (const Result<void> opened = open_control_socket(); !opened)
+    log_.error("cannot open the control socket",
+               {{"path", control_socket(folders_)}, {"error", describe(opened.error())}});
+}
+
+void Controller::handle_reload(const Reload& record, Descriptor file) {
+  ++reloads_received_;
+  if (reloads_.size() >= kReloadsWaitingMax) {
+    reloads_.pop_front();
+    ++reloads_done_;
+  }
+  reloads_.push_back({.error = record.system, .file = std::move(file)});
+  reload_now_.ring();
+}
+
+// All that was before us is known now.
+void Controller::handle_complete() {
+  complete_ = true;
+  for (AdoptedInstance& adopted : std::exchange(adopted_, {})) adopt(std::move(adopted));
+  configure_app();
+  for (const InstanceEnded& ended : std::exchange(ended_before_, {})) handle_ended(ended);
+}
+
+Controller::ListenerState* Controller::listener(Purpose purpose, std::string_view requested) {
+  const auto found = std::ranges::find_if(listeners_, [&](const ListenerState& each) {
+    return each.purpose == purpose && each.requested == requested;
+  });
+  return found == listeners_.end() ? nullptr : &*found;
+}
+
+void Controller::handle_listener(const Listener& record) {
+  ListenerState* state = listener(record.purpose, record.requested.view());
+  if (state == nullptr) {
+    listeners_.push_back({.purpose = record.purpose, .requested = std::string(record.requested.view())});
+    state = &listeners_.back();
+  }
+  state->bound = record.bound.view();
+  state->error = 0;
+  listener_answered_.set();
+}
+
+void Controller::handle_listen_failed(const ListenFailed& record) {
+  if (ListenerState* state = listener(record.purpose, record.requested.view())) {
+    state->error = record.system != 0 ? record.system : EINVAL;
+    state->bound.clear();
+  }
+  listener_answered_.set();
+}
+
+void Controller::handle_stop() {
+  stopping_ = true;
+  tick_timer_.disarm();
+  lifecycle_.stop();
+}
+
+void Controller::leave() {
+  for (const auto& [key, instance] : instances_) take_output(*instance);
+  std::_Exit(0);
+}
+
+// ---- the worker
+
+void Controller::connect_worker(Descriptor socket) {
+  auto link = std::make_shared<Link>();
+  link->socket = std::move(socket);
+  if (const Result<void> watched = link->watch.start(reactor_, link->socket.get()); !watched) {
+    log_.error("cannot watch the worker's channel", {{"error", describe(watched.error())}});
+    return;
+  }
+  link->watch.readable = true;
+  worker_ = link;
+  worker_site_ = 0;
+  stats_.reset();
+  scope_.spawn(read_worker(std::move(link)));
+  if (site_ && complete_) tell_worker_everything();
+}
+
+Task<void> Controller::read_worker(std::shared_ptr<Link> link) {
+  for (;;) {
+    Result<Received> received = receive_record(link->socket.get());
+    if (received) {
+      handle_worker(*received);
+      settle();
+      continue;
+    }
+    if (received.error().code != Code::kWouldBlock) break;
+    link->watch.readable = false;
+    co_await Readable(link->watch);
+  }
+  link->watch.stop();
+  if (worker_ == link) worker_.reset();
+}
+
+void Controller::handle_worker(Received& received) {
+  const Time now = reactor_.now();
+  if (const auto taken = received.as<SiteTaken>()) {
+    if (taken->refused != 0) {
+      log_.error("the worker refused the site", {{"version", static_cast<int64_t>(taken->version)}});
+    } else {
+      worker_site_ = taken->version;
+    }
+    return consider_serving();
+  }
+  if (const auto drained = received.as<Drained>())
+    return lifecycle_.drained(drained->slot, drained->generation, now);
+  if (const auto failed = received.as<InstanceFailed>()) {
+    const auto found = instances_.find({failed->slot, failed->generation});
+    if (found != instances_.end()) found->second->probe_now.ring();
+    return;
+  }
+  if (const auto stats = received.as<Stats>()) stats_ = *stats;
+}
+
+// The site, then each instance, then "that is all": what a new worker needs, and an
+// old one may hear again.
+void Controller::tell_worker_everything() {
+  if (!worker_) return;
+  tell_worker_site();
+  for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {
+    const app::Lifecycle::Slot& place = lifecycle_.slots()[slot];
+    if (place.current) publish(slot, place.current->generation);
+    if (place.candidate) publish(slot, place.candidate->generation);
+    for (const app::Member& member : place.retiring) {
+      if (member.phase == app::MemberPhase::kDraining) publish(slot, member.generation);
+    }
+  }
+  tell_worker(Complete{});
+}
+
+void Controller::tell_worker_site() {
+  const Result<Descriptor> text = make_text_descriptor(site_text_);
+  if (!text) {
+    log_.error("cannot hand the site to the worker", {{"error", describe(text.error())}});
+    return;
+  }
+  Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
+  tell_worker(record, text->get());
+}
+
+// ---- the process
+
+int run_controller(int argc, char** argv) {
+  const Log log("controller");
+  own_process_title(argc, argv);
+  set_process_title("terrace: controller");
+  ::signal(SIGPIPE, SIG_IGN);
+  ::umask(027);
+  const SystemClock clock;
+  const Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock, {});
+  if (!reactor) {
+    log.error("cannot make a reactor", {{"error", describe(reactor.error())}});
+    return 1;
+  }
+  // Never unwound: it leaves with the supervisor's channel.
+  auto* controller = new Controller(**reactor, log);
+  if (const Result<void> started = controller->start(); !started) {
+    log.error("started without a supervisor", {{"error", describe(started.error())}});
+    std::_Exit(1);
+  }
+  (*reactor)->run();
+  std::_Exit(1);
+}
+
+}  // namespace terrace::program

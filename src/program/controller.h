@@ -1,0 +1,229 @@
+#pragma once
+
+// The controller: decides what runs. It reads the site file, asks the supervisor
+// for sockets and instances, probes the instances, tells the worker which of them
+// may get requests, writes the app's log and answers on the control socket.
+//
+// It may die at any moment: the supervisor keeps the accepted site file, the
+// sockets, the instances and their tags, and the next controller goes on from
+// there. One thread, one reactor. It never unwinds: at the end of the supervisor's
+// channel it writes what the instances have still said and leaves.
+
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/lifecycle.h"
+#include "base/log.h"
+#include "health/rise_fall.h"
+#include "net/listener.h"
+#include "program/app_log.h"
+#include "program/channel.h"
+#include "program/folders.h"
+#include "program/launch.h"
+#include "program/waiting.h"
+#include "reactor/mailbox.h"
+#include "reactor/scope.h"
+#include "topology/load.h"
+
+namespace terrace::program {
+
+// One end of a channel with its watch.
+struct Link {
+  Descriptor socket;
+  Watch watch;
+};
+
+// What the controller holds of one running instance.
+struct ManagedInstance {
+  explicit ManagedInstance(Reactor& reactor) : probe_now(reactor) {}
+
+  InstanceRunning record;
+  std::string name;
+  Descriptor output;
+  Watch output_watch;
+  Lines lines;
+  std::deque<std::string> last_lines;
+  health::RiseFall health;
+  Alarm probe_now;     // cuts the wait for the next probe short
+  bool ended = false;  // the instance, not yet its output
+  Time started;
+};
+
+// What is remembered of a slot beyond its instances.
+struct SlotMemory {
+  std::string last_exit;
+  std::deque<std::string> last_output;
+};
+
+// How an instance ended, for people: "exit status 1", "signal 9 (Killed)", "out of memory".
+std::string end_text(const InstanceEnded& record);
+
+// "app-1"
+std::string instance_name(uint32_t slot);
+
+class Controller final : net::Acceptor {
+ public:
+  Controller(Reactor& reactor, const Log& log);
+  Result<void> start();
+
+ private:
+  using Key = std::pair<uint32_t, uint32_t>;  // slot, generation
+  struct ListenerState {
+    Purpose purpose;
+    std::string requested;
+    std::string bound;  // empty: not yet answered, or failed
+    int error = 0;
+  };
+  struct TickTimer final : Timer {
+    explicit TickTimer(Controller& owner) : controller(owner) {}
+    void expired() override { controller.tick(); }
+    Controller& controller;
+  };
+  // At most a few wait: a newer file makes older ones pointless.
+  struct AskedReload {
+    int error = 0;
+    Descriptor file;
+  };
+  // What came of a reload.
+  struct ReloadResult {
+    bool accepted = false;
+    std::string text;  // for a person, when refused
+    bool unreadable = false;
+    std::vector<std::string> changed;  // what differs
+  };
+  struct AdoptedInstance {
+    InstanceRunning record;
+    Descriptor output;
+  };
+
+  // controller.cc: the supervisor
+  Task<void> read_supervisor();
+  void handle(Received& received);
+  void handle_welcome(const Welcome& welcome);
+  void handle_reload(const Reload& record, Descriptor file);
+  void handle_complete();
+  void handle_listener(const Listener& record);
+  void handle_listen_failed(const ListenFailed& record);
+  void handle_stop();
+  [[noreturn]] void leave();
+  template <Record T>
+  void tell_supervisor(const T& record, int descriptor = -1);
+
+  // controller.cc: the worker
+  void connect_worker(Descriptor socket);
+  Task<void> read_worker(std::shared_ptr<Link> link);
+  void handle_worker(Received& received);
+  void tell_worker_everything();
+  void tell_worker_site();
+  template <Record T>
+  void tell_worker(const T& record, int descriptor = -1);
+
+  // controller_site.cc: the site file
+  Task<void> reload_when_asked();
+  Task<ReloadResult> reload(std::string text);
+  Task<bool> take_addresses(std::shared_ptr<const topology::Site> site, std::string& problem);
+  void drop_addresses(const topology::Site& site);
+  void accept(std::shared_ptr<const topology::Site> site, std::string text);
+  void restore(const Site& record, const Descriptor& text);
+  ListenerState* listener(Purpose purpose, std::string_view requested);
+  std::string listen_problem() const;
+  void consider_serving();
+
+  // controller_app.cc: the instances
+  void configure_app();
+  void adopt(AdoptedInstance adopted);
+  std::shared_ptr<ManagedInstance> manage(const InstanceRunning& record, Descriptor output);
+  void handle_running(const InstanceRunning& record, Descriptor output);
+  void handle_ended(const InstanceEnded& record);
+  void tick();
+  void settle();
+  void carry_out(const app::Action& action);
+  void start_instance(uint32_t slot, uint32_t generation);
+  Result<void> ask_for_instance(uint32_t slot, uint32_t generation);
+  void publish(uint32_t slot, uint32_t generation);
+  void say(const app::Action& action);
+  InstanceUpdate update_of(uint32_t slot, uint32_t generation, const app::Member& member) const;
+  Task<void> read_output(std::shared_ptr<ManagedInstance> instance);
+  bool take_output(ManagedInstance& instance);
+  Task<void> probe_while_running(std::shared_ptr<ManagedInstance> instance);
+  Duration probe_pause(const ManagedInstance& instance) const;
+  const app::Member* member_of(const ManagedInstance& instance) const;
+
+  // controller_control.cc: the control socket
+  Result<void> open_control_socket();
+  void accepted(Descriptor socket, const net::Peer& peer) override;
+  Task<void> serve(Descriptor socket);
+  Task<std::string> answer(std::string_view line);
+  Task<std::string> answer_status();
+  Task<std::string> answer_reload();
+  Task<std::string> answer_restart();
+  Task<void> refresh_stats();
+
+  Reactor& reactor_;
+  const Log& log_;
+  Scope scope_;
+  Link supervisor_;
+  Welcome welcome_;
+  Folders folders_;
+
+  std::shared_ptr<Link> worker_;  // null while none lives
+  WorkerStarted worker_started_;
+  uint32_t worker_site_ = 0;  // the version that it serves
+  std::optional<Stats> stats_;
+  uint32_t stats_asked_ = 0;
+
+  std::shared_ptr<const topology::Site> site_;
+  std::string site_text_;
+  uint32_t version_ = 0;
+  std::string refused_;  // why the last reload was refused
+  std::vector<ListenerState> listeners_;
+  Event listener_answered_;
+  std::deque<AskedReload> reloads_;
+  Alarm reload_now_;
+  uint32_t reloads_received_ = 0;
+  uint32_t reloads_done_ = 0;
+  ReloadResult last_reload_;
+  Event reloaded_;
+
+  app::Lifecycle lifecycle_;
+  TickTimer tick_timer_;
+  AppLog app_log_;
+  std::map<Key, ListenPlace> places_;
+  std::map<Key, std::shared_ptr<ManagedInstance>> instances_;
+  std::map<uint32_t, SlotMemory> memory_;
+  std::vector<AdoptedInstance> adopted_;
+  std::vector<InstanceEnded> ended_before_;
+  bool complete_ = false;  // the supervisor has said all that it knew
+  std::optional<bool> roll_result_;
+  Event rolled_;
+
+  std::unique_ptr<net::Listener> control_;
+  int conversations_ = 0;  // on the control socket
+  bool serving_ = false;
+  bool stopping_ = false;
+};
+
+template <Record T>
+void Controller::tell_supervisor(const T& record, int descriptor) {
+  const Result<void> sent = send_record(supervisor_.socket.get(), record, descriptor);
+  if (sent) return;
+  // Nothing is lost with us: the next controller asks the supervisor what is.
+  log_.error("the supervisor does not listen", {{"error", describe(sent.error())}});
+  std::_Exit(1);
+}
+
+template <Record T>
+void Controller::tell_worker(const T& record, int descriptor) {
+  if (!worker_) return;
+  const Result<void> sent = send_record(worker_->socket.get(), record, descriptor);
+  if (!sent && sent.error().code != Code::kClosed)
+    log_.error("the worker does not listen", {{"error", describe(sent.error())}});
+}
+
+}  // namespace terrace::program

@@ -1,0 +1,358 @@
+// The controller's part about the app's instances: carries out what the lifecycle
+// decides, probes, and writes the log.
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "health/http_probe.h"
+#include "program/controller.h"
+
+namespace terrace::program {
+namespace {
+
+using app::Action;
+using app::Member;
+using app::MemberPhase;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Lines of an instance's output that are kept for its obituary.
+constexpr size_t kLastLines = 10;
+// Read from one instance before the others have their turn.
+constexpr int kBlocksPerTurn = 16;
+
+// What a successor must know about an instance.
+struct InstanceTag {
+  MemberPhase phase = MemberPhase::kStarting;
+  uint64_t recipe = 0;
+};
+static_assert(sizeof(InstanceTag) <= sizeof(Tag));
+
+InstanceState state_of(MemberPhase phase) {
+  switch (phase) {
+    case MemberPhase::kStarting:
+    case MemberPhase::kUnwell:
+      return InstanceState::kStarting;
+    case MemberPhase::kUp:
+      return InstanceState::kUp;
+    case MemberPhase::kDraining:
+      return InstanceState::kDraining;
+    case MemberPhase::kStopping:
+      return InstanceState::kDown;
+  }
+  return InstanceState::kDown;
+}
+
+bool is_probed(const Member* member) {
+  return member != nullptr && member->phase != MemberPhase::kDraining &&
+         member->phase != MemberPhase::kStopping;
+}
+
+net::Address address_of(const InstanceRunning& record) {
+  if (record.port != 0) return net::Address::loopback(static_cast<uint16_t>(record.port));
+  return net::Address::unix_socket(record.socket.view()).value_or(net::Address());
+}
+
+}  // namespace
+
+std::string end_text(const InstanceEnded& record) {
+  if (record.error.view().size() > 0) return "not started: " + std::string(record.error.view());
+  if (record.out_of_memory != 0 && WIFSIGNALED(record.status)) return "out of memory";
+  if (WIFEXITED(record.status)) return fmt::format("exit status {}", WEXITSTATUS(record.status));
+  const char* name = ::sigdescr_np(WTERMSIG(record.status));
+  return fmt::format("signal {} ({})", WTERMSIG(record.status), name != nullptr ? name : "unknown");
+}
+
+std::string instance_name(uint32_t slot) { return fmt::format("app-{}", slot + 1); }
+
+// ---- what is wanted, and what runs already
+
+void Controller::configure_app() {
+  if (!site_ || !complete_ || stopping_) return;
+  const int instances = topology::derive(*site_, static_cast<int>(welcome_.cores)).instances;
+  lifecycle_.configure({.instances = std::min(static_cast<uint32_t>(instances), kSlotsMax),
+                        .recipe = recipe_of(*site_),
+                        .start_timeout = site_->app.start_timeout,
+                        .grace = site_->app.grace},
+                       reactor_.now());
+}
+
+void Controller::adopt(AdoptedInstance adopted) {
+  InstanceTag tag;
+  std::memcpy(&tag, adopted.record.tag.bytes.data(), sizeof tag);
+  const Member member{.generation = adopted.record.generation,
+                      .recipe = tag.recipe,
+                      .phase = tag.phase,
+                      .started = Time(std::chrono::nanoseconds(adopted.record.started_ns)),
+                      .deadline = {}};
+  lifecycle_.adopt(adopted.record.slot, member, reactor_.now());
+  const std::shared_ptr<ManagedInstance> instance = manage(adopted.record, std::move(adopted.output));
+  if (tag.phase == MemberPhase::kUp) instance->health = health::RiseFall(health::Health::kHealthy);
+  if (tag.phase == MemberPhase::kUnwell) instance->health = health::RiseFall(health::Health::kUnhealthy);
+}
+
+std::shared_ptr<ManagedInstance> Controller::manage(const InstanceRunning& record, Descriptor output) {
+  auto instance = std::make_shared<ManagedInstance>(reactor_);
+  instance->record = record;
+  instance->name = instance_name(record.slot);
+  instance->output = std::move(output);
+  instance->started = Time(std::chrono::nanoseconds(record.started_ns));
+  const Key key(record.slot, record.generation);
+  places_[key] = {.port = static_cast<uint16_t>(record.port), .socket = std::string(record.socket.view())};
+  instances_[key] = instance;
+  scope_.spawn(read_output(instance));
+  scope_.spawn(probe_while_running(instance));
+  return instance;
+}
+
+// ---- what happened
+
+void Controller::handle_running(const InstanceRunning& record, Descriptor output) {
+  if (!complete_) {
+    adopted_.push_back({record, std::move(output)});
+    return;
+  }
+  manage(record, std::move(output));
+}
+
+void Controller::handle_ended(const InstanceEnded& record) {
+  if (!complete_) {
+    ended_before_.push_back(record);
+    return;
+  }
+  const Key key(record.slot, record.generation);
+  const std::string how = end_text(record);
+  const Member* member = lifecycle_.find(record.slot, record.generation);
+  const bool expected = stopping_ || (member != nullptr && member->phase == MemberPhase::kStopping);
+  SlotMemory& memory = memory_[record.slot];
+  if (const auto found = instances_.find(key); found != instances_.end()) {
+    ManagedInstance& instance = *found->second;
+    take_output(instance);
+    instance.ended = true;
+    instance.probe_now.ring();
+    if (!expected) memory.last_output = instance.last_lines;
+    instances_.erase(found);
+  }
+  if (!expected) {
+    memory.last_exit = how;
+    log_.warning("an instance ended", {{"instance", instance_name(record.slot)}, {"how", how}});
+  }
+  app_log_.write(instance_name(record.slot), (expected ? "stopped: " : "ended: ") + how);
+  places_.erase(key);
+  lifecycle_.ended(record.slot, record.generation, reactor_.now());
+}
+
+void Controller::tick() {
+  lifecycle_.tick(reactor_.now());
+  settle();
+}
+
+// Carries out what was decided, and what that leads to.
+void Controller::settle() {
+  if (!complete_) return;
+  for (std::vector<Action> actions = lifecycle_.take_actions(); !actions.empty();
+       actions = lifecycle_.take_actions()) {
+    for (const Action& action : actions) carry_out(action);
+  }
+  const std::optional<Time> next = stopping_ ? std::nullopt : lifecycle_.next();
+  if (next) reactor_.timers().arm(tick_timer_, *next);
+  consider_serving();
+}
+
+void Controller::carry_out(const Action& action) {
+  SignalInstance signal{.slot = action.slot, .generation = action.generation};
+  switch (action.kind) {
+    case Action::Kind::kStart:
+      return start_instance(action.slot, action.generation);
+    case Action::Kind::kPublish:
+      return publish(action.slot, action.generation);
+    case Action::Kind::kWithdraw: {
+      InstanceUpdate update{.slot = action.slot, .generation = action.generation};
+      update.state = InstanceState::kDown;
+      (void)update.name.set(instance_name(action.slot));
+      return tell_worker(update);
+    }
+    case Action::Kind::kTerminate:
+    case Action::Kind::kKill:
+      signal.signal = action.kind == Action::Kind::kKill ? SIGKILL : SIGTERM;
+      if (!stopping_) tell_supervisor(signal);
+      return;
+    default:
+      return say(action);
+  }
+}
+
+void Controller::say(const Action& action) {
+  const std::string name = instance_name(action.slot);
+  const auto note = [&](const char* text) {
+    log_.error(text, {{"instance", name}});
+    app_log_.write(name, text);
+  };
+  switch (action.kind) {
+    case Action::Kind::kTimedOut:
+      return note("not healthy within start_timeout: it is stopped");
+    case Action::Kind::kUnhealthy:
+      return note("its health checks have failed for too long: it is replaced");
+    case Action::Kind::kCrashLoop: {
+      const SlotMemory& memory = memory_[action.slot];
+      const std::string last = memory.last_output.empty() ? "" : memory.last_output.back();
+      log_.error("a crash loop: it ended five times within a minute",
+                 {{"instance", name}, {"last_exit", memory.last_exit}, {"last_output", last}});
+      app_log_.write(name,
+                     "a crash loop: it ended five times within a minute, last with " + memory.last_exit);
+      return;
+    }
+    case Action::Kind::kRollFailed:
+      note("its replacement did not become healthy: the old instances stay");
+      [[fallthrough]];
+    case Action::Kind::kRolled:
+      roll_result_ = action.kind == Action::Kind::kRolled;
+      rolled_.set();
+      rolled_.reset();
+      return;
+    default:
+      return;
+  }
+}
+
+// ---- starting
+
+void Controller::start_instance(uint32_t slot, uint32_t generation) {
+  const Result<void> asked = ask_for_instance(slot, generation);
+  if (asked) return;
+  InstanceEnded ended{.slot = slot, .generation = generation};
+  (void)ended.error.set(std::string_view(describe(asked.error())).substr(0, 255));
+  handle_ended(ended);
+}
+
+Result<void> Controller::ask_for_instance(uint32_t slot, uint32_t generation) {
+  ListenPlace place;
+  if (site_->app.socket == topology::AppSocket::kUnix) {
+    place.socket = fmt::format("{}/app/{}-{}.sock", folders_.run, slot + 1, generation);
+  } else {
+    const auto is_ours = [this](uint16_t port) {
+      return std::ranges::any_of(places_, [port](const auto& each) { return each.second.port == port; });
+    };
+    const Result<uint16_t> port = free_port(reactor_.random(), is_ours);
+    if (!port) return std::unexpected(port.error());
+    place.port = *port;
+  }
+  places_[{slot, generation}] = place;
+  const EnvironmentOptions options{
+      .root = welcome_.privileged != 0, .state_folder = folders_.state, .own = ::getenv};
+  const Result<StartInstance> record =
+      start_record(*site_, instance_environment(*site_, place, options), place, slot, generation);
+  if (!record) return std::unexpected(record.error());
+  tell_supervisor(*record);
+  return {};
+}
+
+InstanceUpdate Controller::update_of(uint32_t slot, uint32_t generation, const Member& member) const {
+  InstanceUpdate update{.slot = slot, .generation = generation, .state = state_of(member.phase)};
+  if (const auto place = places_.find({slot, generation}); place != places_.end()) {
+    update.port = place->second.port;
+    (void)update.socket.set(place->second.socket);
+  }
+  (void)update.name.set(instance_name(slot));
+  return update;
+}
+
+// To the worker; and to the supervisor as a tag, for our successor.
+void Controller::publish(uint32_t slot, uint32_t generation) {
+  const Member* member = lifecycle_.find(slot, generation);
+  if (member == nullptr) return;
+  tell_worker(update_of(slot, generation, *member));
+  const InstanceTag tag{.phase = member->phase, .recipe = member->recipe};
+  TagInstance record{.slot = slot, .generation = generation};
+  std::memcpy(record.tag.bytes.data(), &tag, sizeof tag);
+  tell_supervisor(record);
+}
+
+// ---- output
+
+Task<void> Controller::read_output(std::shared_ptr<ManagedInstance> instance) {
+  const Result<void> watched = instance->output_watch.start(reactor_, instance->output.get());
+  if (!watched) co_return;
+  instance->output_watch.readable = true;
+  while (take_output(*instance)) {
+    co_await yield(reactor_);
+    co_await Readable(instance->output_watch);
+  }
+  instance->output_watch.stop();
+  instance->output.reset();
+}
+
+// Reads what is there into the log; false at the end of the output.
+bool Controller::take_output(ManagedInstance& instance) {
+  bool open = true;
+  for (int i = 0; i < kBlocksPerTurn && open; ++i) {
+    const std::span<char> block = reactor_.scratch();
+    const ssize_t n = ::read(instance.output.get(), block.data(), block.size());
+    if (n < 0 && errno == EAGAIN) {
+      instance.output_watch.readable = false;
+      return true;
+    }
+    std::deque<std::string> lines;
+    if (n > 0) lines = instance.lines.add({block.data(), static_cast<size_t>(n)});
+    if (n <= 0) {
+      open = false;
+      if (std::string rest = instance.lines.take_rest(); !rest.empty()) lines.push_back(std::move(rest));
+    }
+    app_log_.write(instance.name, lines);
+    for (std::string& line : lines) instance.last_lines.push_back(std::move(line));
+    while (instance.last_lines.size() > kLastLines) instance.last_lines.pop_front();
+  }
+  return open;
+}
+
+// ---- health
+
+const Member* Controller::member_of(const ManagedInstance& instance) const {
+  return lifecycle_.find(instance.record.slot, instance.record.generation);
+}
+
+// Often while somebody waits for it to come up, later as the site file says.
+Duration Controller::probe_pause(const ManagedInstance& instance) const {
+  const Member* member = member_of(instance);
+  const bool waited_for = member != nullptr && member->phase != MemberPhase::kUp;
+  if (!waited_for) return site_->app.health_interval;
+  return reactor_.now() - instance.started < seconds(5) ? milliseconds(25) : milliseconds(250);
+}
+
+Task<void> Controller::probe_while_running(std::shared_ptr<ManagedInstance> instance) {
+  const uint32_t slot = instance->record.slot;
+  const uint32_t generation = instance->record.generation;
+  while (!instance->ended && !stopping_ && is_probed(member_of(*instance))) {
+    health::HttpProbe request{.address = address_of(instance->record),
+                              .host = site_->site.domain.empty() ? "localhost" : site_->site.domain,
+                              .path = site_->app.health,
+                              .limit = site_->app.health_timeout};
+    const Result<int> status = co_await health::probe(reactor_, std::move(request));
+    if (instance->ended) co_return;
+    const bool success = status && *status < 400;
+    // Before its first success an instance has no health that it could lose.
+    const bool unknown = instance->health.state() == health::Health::kUnknown;
+    if ((success || !unknown) && instance->health.probed(success)) {
+      const bool healthy = instance->health.state() == health::Health::kHealthy;
+      if (healthy) {
+        lifecycle_.healthy(slot, generation, reactor_.now());
+      } else {
+        log_.warning("an instance fails its health checks", {{"instance", instance->name}});
+        lifecycle_.unhealthy(slot, generation, reactor_.now());
+      }
+      settle();
+    }
+    co_await instance->probe_now.wait(probe_pause(*instance));
+  }
+}
+
+}  // namespace terrace::program

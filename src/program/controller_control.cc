@@ -1,0 +1,280 @@
+// The controller's control socket (control.h).
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "net/stream.h"
+#include "program/control.h"
+#include "program/controller.h"
+
+namespace terrace::program {
+namespace {
+
+using app::Lifecycle;
+using app::Member;
+using app::MemberPhase;
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr int kConversationsMax = 16;
+constexpr milliseconds kStatsPatience{500};
+constexpr milliseconds kStatsPause{4};
+
+// Texts of the site and of the app are not all UTF-8; JSON is.
+std::string line_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string failure(const std::string& text) { return line_of({{"ok", false}, {"error", text}}); }
+
+double seconds_between(Time from, Time to) {
+  return std::chrono::duration<double>(std::max(to - from, Duration::zero())).count();
+}
+
+const char* word(MemberPhase phase) {
+  switch (phase) {
+    case MemberPhase::kStarting:
+    case MemberPhase::kUnwell:
+      return "starting";
+    case MemberPhase::kUp:
+      return "up";
+    case MemberPhase::kDraining:
+      return "draining";
+    case MemberPhase::kStopping:
+      return "stopping";
+  }
+  return "";
+}
+
+const char* word(Limits limits) {
+  switch (limits) {
+    case Limits::kNone:
+      return "none";
+    case Limits::kCgroup1:
+      return "cgroup v1";
+    case Limits::kCgroup2:
+      return "cgroup v2";
+    case Limits::kRlimit:
+      return "rlimit";
+  }
+  return "";
+}
+
+Json totals_json(const Stats& stats) {
+  Json statuses;
+  for (size_t i = 1; i < stats.statuses.size(); ++i) statuses[fmt::format("{}xx", i)] = stats.statuses[i];
+  return {
+      {"connections", stats.connections}, {"connections_open", stats.connections_open},
+      {"requests", stats.requests},       {"in_flight", stats.in_flight},
+      {"queued", stats.queued},           {"statuses", statuses},
+      {"bytes_sent", stats.bytes_sent},   {"duration_seconds", static_cast<double>(stats.duration_ns) / 1e9}};
+}
+
+void add_stats(Json& instance, const std::optional<Stats>& stats, uint32_t slot, uint32_t generation) {
+  if (!stats) return;
+  const auto count = std::min<size_t>(stats->instances_count, stats->instances.size());
+  for (size_t i = 0; i < count; ++i) {
+    const InstanceStats& each = stats->instances[i];
+    if (each.slot != slot || each.generation != generation) continue;
+    instance["requests"] = each.requests;
+    instance["failures"] = each.failures;
+    instance["in_flight"] = each.in_flight;
+  }
+}
+
+std::string place_text(const ListenPlace& place) {
+  return place.port != 0 ? fmt::format("127.0.0.1:{}", place.port) : "unix:" + place.socket;
+}
+
+// A waiting slot has no member; its entry says when the next one starts.
+Json waiting_json(const Lifecycle::Slot& place, Time now) {
+  Json json = {{"state", place.crash_loop ? "crash-loop" : "waiting"}, {"pid", 0}, {"generation", 0}};
+  if (place.retry) json["retry_seconds"] = seconds_between(now, *place.retry);
+  return json;
+}
+
+void add_memory(Json& json, const SlotMemory& memory) {
+  if (memory.last_exit.empty()) return;
+  json["last_exit"] = memory.last_exit;
+  json["last_output"] = memory.last_output;
+}
+
+std::vector<const Member*> members_of(const Lifecycle::Slot& place) {
+  std::vector<const Member*> members;
+  if (place.current) members.push_back(&*place.current);
+  if (place.candidate) members.push_back(&*place.candidate);
+  for (const Member& member : place.retiring) members.push_back(&member);
+  return members;
+}
+
+}  // namespace
+
+Result<void> Controller::open_control_socket() {
+  const std::string path = control_socket(folders_);
+  const Result<net::Address> address = net::Address::unix_socket(path);
+  if (!address) return std::unexpected(address.error());
+  ::unlink(path.c_str());
+  const mode_t before = ::umask(0177);
+  Result<Descriptor> socket = net::listen_on(*address);
+  ::umask(before);
+  if (!socket) return std::unexpected(socket.error());
+  control_ =
+      std::make_unique<net::Listener>(reactor_, std::move(*socket), static_cast<net::Acceptor&>(*this), log_);
+  return control_->start();
+}
+
+void Controller::accepted(Descriptor socket, const net::Peer&) {
+  if (conversations_ >= kConversationsMax) return;
+  ++conversations_;
+  scope_.spawn(serve(std::move(socket)));
+}
+
+// One line in, one line out.
+Task<void> Controller::serve(Descriptor socket) {
+  net::Stream stream;
+  const Result<void> opened = stream.open(reactor_, std::move(socket));
+  const Time deadline = reactor_.now() + kControlRequestTimeout;
+  std::string line;
+  bool open = opened.has_value();
+  while (open && line.find('\n') == std::string::npos && line.size() <= kControlRequestBytesMax) {
+    char block[4096];
+    const Result<size_t> read = stream.read_now(block);
+    if (read) line.append(block, *read);
+    if (read && *read == 0) open = false;
+    if (read) continue;
+    open = read.error().code == Code::kWouldBlock;
+    if (!open) break;
+    const Result<void> readable = co_await stream.readable(deadline);
+    open = readable.has_value();
+  }
+  if (const size_t end = line.find('\n'); open && end != std::string::npos) {
+    const std::string said = co_await answer(std::string_view(line).substr(0, end));
+    const Result<void> written = co_await stream.write_all(said, kControlRequestTimeout);
+    if (!written) log_.debug("a control answer was not taken", {{"error", describe(written.error())}});
+  }
+  --conversations_;
+}
+
+Task<std::string> Controller::answer(std::string_view line) {
+  const Json request = Json::parse(line, nullptr, false);
+  std::string command;
+  if (request.is_object() && request.contains("command") && request["command"].is_string())
+    command = request["command"].get<std::string>();
+  if (command == "status") {
+    const std::string status = co_await answer_status();
+    co_return status;
+  }
+  if (command == "reload") {
+    const std::string reloaded = co_await answer_reload();
+    co_return reloaded;
+  }
+  if (command == "restart" && request.value("what", Json()) == "app") {
+    const std::string restarted = co_await answer_restart();
+    co_return restarted;
+  }
+  if (command == "stop") {
+    tell_supervisor(StopSite{});
+    co_return line_of({{"ok", true}});
+  }
+  co_return failure("unknown command");
+}
+
+// Fresh numbers of the worker, or the last ones when it does not answer in time.
+Task<void> Controller::refresh_stats() {
+  const uint32_t id = ++stats_asked_;
+  tell_worker(StatsRequest{.id = id});
+  const Time deadline = reactor_.now() + kStatsPatience;
+  while (worker_ && reactor_.now() < deadline && (!stats_ || stats_->id < id))
+    co_await sleep(reactor_, kStatsPause);
+}
+
+Task<std::string> Controller::answer_status() {
+  co_await refresh_stats();
+  const Time now = reactor_.now();
+  Json listeners = Json::array();
+  for (const ListenerState& each : listeners_) {
+    Json one = {{"purpose", each.purpose == Purpose::kWeb ? "web" : "admin"}, {"address", each.requested}};
+    if (!each.bound.empty()) one["bound"] = each.bound;
+    if (each.error != 0) one["error"] = ::strerrordesc_np(each.error);
+    listeners.push_back(one);
+  }
+  Json instances = Json::array();
+  for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {
+    const Lifecycle::Slot& place = lifecycle_.slots()[slot];
+    const auto add = [&](Json one) {
+      one["name"] = instance_name(slot);
+      one["slot"] = slot;
+      one["restarts"] = place.restarts;
+      add_memory(one, memory_[slot]);
+      instances.push_back(std::move(one));
+    };
+    for (const Member* member : members_of(place)) {
+      Json one = {
+          {"state",
+           place.crash_loop && member->phase == MemberPhase::kStarting ? "crash-loop" : word(member->phase)},
+          {"generation", member->generation},
+          {"uptime_seconds", seconds_between(member->started, now)}};
+      const Key key(slot, member->generation);
+      if (const auto it = places_.find(key); it != places_.end()) one["address"] = place_text(it->second);
+      const auto running = instances_.find(key);
+      one["pid"] = running == instances_.end() ? 0 : running->second->record.pid;
+      add_stats(one, stats_, slot, member->generation);
+      add(std::move(one));
+    }
+    if (place.retry) add(waiting_json(place, now));
+  }
+  Json status = {{"ok", true},
+                 {"site", site_ ? site_->site.name : ""},
+                 {"path", welcome_.site_path.view()},
+                 {"version", version_},
+                 {"state", stopping_  ? "stopping"
+                           : serving_ ? "serving"
+                                      : "starting"},
+                 {"supervisor", {{"pid", ::getppid()}}},
+                 {"controller", {{"pid", ::getpid()}, {"starts", welcome_.starts}}},
+                 {"worker",
+                  {{"pid", worker_ ? worker_started_.pid : 0},
+                   {"starts", worker_started_.starts},
+                   {"connected", worker_ != nullptr}}},
+                 {"listeners", listeners},
+                 {"instances", instances}};
+  if (!refused_.empty()) status["error"] = refused_;
+  if (worker_ && stats_) status["totals"] = totals_json(*stats_);
+  if (!instances_.empty()) {
+    const InstanceRunning& record = instances_.begin()->second->record;
+    status["isolation"] = record.isolation == Isolation::kNamespace ? "namespace" : "subreaper";
+    status["limits"] = word(record.limits);
+  }
+  co_return line_of(status);
+}
+
+Task<std::string> Controller::answer_reload() {
+  const uint32_t wanted = reloads_received_ + 1;
+  tell_supervisor(ReadSite{});
+  while (static_cast<int32_t>(reloads_done_ - wanted) < 0) co_await reloaded_.wait();
+  if (last_reload_.accepted)
+    co_return line_of({{"ok", true}, {"version", version_}, {"changed", last_reload_.changed}});
+  co_return line_of({{"ok", false},
+                     {"error", "the site file is refused; the one before stays"},
+                     {"diagnostics", Json::array({last_reload_.text})}});
+}
+
+Task<std::string> Controller::answer_restart() {
+  if (!site_ || site_->app.run.empty()) co_return failure("there is no application");
+  if (lifecycle_.rolling()) co_return failure("a restart is under way already");
+  roll_result_.reset();
+  lifecycle_.roll(reactor_.now());
+  settle();
+  while (!roll_result_) co_await rolled_.wait();
+  if (!*roll_result_) {
+    co_return failure("a new instance did not become healthy: the old ones stay; see `terrace logs`");
+  }
+  const int instances = topology::derive(*site_, static_cast<int>(welcome_.cores)).instances;
+  co_return line_of({{"ok", true}, {"instances", instances}});
+}
+
+}  // namespace terrace::program

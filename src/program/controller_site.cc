@@ -1,0 +1,186 @@
+// The controller's part about the site file: reading, refusing, accepting.
+
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "program/controller.h"
+#include "program/text_descriptor.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr size_t kSiteBytesMax = 1 << 20;
+constexpr int kExitFailure = 1;
+constexpr int kExitCannotRead = 2;
+
+std::string hint_of(int error) {
+  if (error == EADDRINUSE) return "another program listens there";
+  if (error == EACCES) return "ports under 1024 need root";
+  if (error == EADDRNOTAVAIL) return "this machine does not have the address";
+  return "";
+}
+
+// The machine may lack IPv6 altogether: an address of another family then serves.
+bool is_absence(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
+
+}  // namespace
+
+// One file after the other, however many ask.
+Task<void> Controller::reload_when_asked() {
+  for (;;) {
+    while (reloads_.empty()) co_await reload_now_.wait(std::chrono::hours(1));
+    const AskedReload asked = std::move(reloads_.front());
+    reloads_.pop_front();
+    Result<std::string> text = asked.error != 0 ? fail_system("open", asked.error)
+                                                : read_text_descriptor(asked.file.get(), kSiteBytesMax);
+    ReloadResult result;
+    if (text) {
+      result = co_await reload(std::move(*text));
+    } else {
+      result = {.text = fmt::format("error: the site file cannot be read: {}\n", describe(text.error())),
+                .unreadable = true};
+    }
+    last_reload_ = result;
+    ++reloads_done_;
+    reloaded_.set();
+    reloaded_.reset();
+    refused_ = result.accepted ? "" : result.text;
+    if (!result.accepted && !site_) {
+      std::fputs(result.text.c_str(), stderr);
+      tell_supervisor(StopSite{.exit_code = result.unreadable ? kExitCannotRead : kExitFailure});
+    } else if (!result.accepted) {
+      log_.error("the changed site file is refused; the one before stays", {{"diagnostics", result.text}});
+    }
+    settle();
+  }
+}
+
+Task<Controller::ReloadResult> Controller::reload(std::string text) {
+  const std::string path(welcome_.site_path.view());
+  const topology::LoadedSite loaded = topology::load_site_text(text, path);
+  if (!loaded.site) co_return ReloadResult{.text = loaded.text};
+  std::string problem;
+  const bool bound = co_await take_addresses(loaded.site, problem);
+  if (!bound) co_return ReloadResult{.text = problem};
+  ReloadResult result{.accepted = true, .text = loaded.text};
+  if (site_) result.changed = topology::difference(*site_, *loaded.site);
+  accept(loaded.site, std::move(text));
+  drop_addresses(*loaded.site);
+  co_return result;
+}
+
+// Binds what the new site adds. When that fails nothing has changed.
+Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site, std::string& problem) {
+  std::vector<std::pair<Purpose, std::string>> fresh;
+  const auto want = [&](Purpose purpose, const std::string& address) {
+    const ListenerState* known = listener(purpose, address);
+    if (address.empty() || (known != nullptr && known->error == 0)) return;
+    if (known == nullptr) listeners_.push_back({.purpose = purpose, .requested = address});
+    listener(purpose, address)->error = 0;
+    fresh.emplace_back(purpose, address);
+    Listen record{.purpose = purpose};
+    (void)record.requested.set(address);
+    tell_supervisor(record);
+  };
+  for (const std::string& address : site->web.listen) want(Purpose::kWeb, address);
+  want(Purpose::kAdmin, site->site.admin);
+  const auto unanswered = [&](const std::pair<Purpose, std::string>& each) {
+    const ListenerState* state = listener(each.first, each.second);
+    return state != nullptr && state->bound.empty() && state->error == 0;
+  };
+  while (std::ranges::any_of(fresh, unanswered)) {
+    listener_answered_.reset();
+    co_await listener_answered_.wait();
+  }
+  problem = listen_problem();
+  if (problem.empty()) co_return true;
+  for (const auto& [purpose, address] : fresh) {
+    Unlisten record{.purpose = purpose};
+    (void)record.requested.set(address);
+    tell_supervisor(record);
+    std::erase_if(listeners_, [&](const ListenerState& each) {
+      return each.purpose == purpose && each.requested == address;
+    });
+  }
+  co_return false;
+}
+
+std::string Controller::listen_problem() const {
+  std::string problem;
+  const bool some_web = std::ranges::any_of(listeners_, [](const ListenerState& each) {
+    return each.purpose == Purpose::kWeb && !each.bound.empty();
+  });
+  for (const ListenerState& each : listeners_) {
+    if (each.error == 0 || (some_web && is_absence(each.error))) continue;
+    problem += fmt::format("error: cannot listen on {}: {}\n", each.requested, ::strerrordesc_np(each.error));
+    if (const std::string hint = hint_of(each.error); !hint.empty()) problem += "  = " + hint + "\n";
+  }
+  return problem;
+}
+
+void Controller::drop_addresses(const topology::Site& site) {
+  for (const ListenerState& each : std::vector(listeners_)) {
+    const bool wanted = each.purpose == Purpose::kAdmin
+                            ? each.requested == site.site.admin
+                            : std::ranges::find(site.web.listen, each.requested) != site.web.listen.end();
+    if (wanted) continue;
+    Unlisten record{.purpose = each.purpose};
+    (void)record.requested.set(each.requested);
+    tell_supervisor(record);
+    std::erase_if(listeners_, [&](const ListenerState& other) {
+      return other.purpose == each.purpose && other.requested == each.requested;
+    });
+  }
+}
+
+void Controller::accept(std::shared_ptr<const topology::Site> site, std::string text) {
+  site_ = std::move(site);
+  site_text_ = std::move(text);
+  ++version_;
+  if (const Result<Descriptor> kept = make_text_descriptor(site_text_)) {
+    Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
+    tell_supervisor(record, kept->get());
+  }
+  // Somebody may have moved the log away.
+  (void)app_log_.open_anew();
+  log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
+  if (!complete_) return;
+  configure_app();
+  tell_worker_everything();
+}
+
+// What the controller before us had accepted; the file on disk may be wrong by now.
+void Controller::restore(const Site& record, const Descriptor& text) {
+  Result<std::string> read = read_text_descriptor(text.get(), kSiteBytesMax);
+  topology::LoadOptions options;
+  options.look_at_folders = false;
+  topology::LoadedSite loaded;
+  if (read) loaded = topology::load_site_text(*read, std::string(record.path.view()), options);
+  if (!loaded.site) {
+    log_.error("the accepted site cannot be read again; the file is read anew");
+    tell_supervisor(ReadSite{});
+    return;
+  }
+  site_ = loaded.site;
+  site_text_ = std::move(*read);
+  version_ = record.version;
+}
+
+// Said once, when requests can be answered for the first time.
+void Controller::consider_serving() {
+  if (serving_ || !site_ || worker_site_ != version_) return;
+  const bool up = std::ranges::any_of(lifecycle_.slots(), [](const app::Lifecycle::Slot& place) {
+    return place.current && place.current->phase == app::MemberPhase::kUp;
+  });
+  if (!up && !site_->app.run.empty()) return;
+  serving_ = true;
+  tell_supervisor(Serving{});
+}
+
+}  // namespace terrace::program
