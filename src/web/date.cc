@@ -132,7 +132,10 @@ std::optional<std::time_t> to_seconds(const Moment& moment) {
   // 60 is a leap second.
   if (!date.ok() || moment.hour > 23 || moment.minute > 59 || moment.second > 60) return std::nullopt;
   const auto days = std::chrono::sys_days(date).time_since_epoch().count();
-  return ((std::time_t{days} * 24 + moment.hour) * 60 + moment.minute) * 60 + moment.second;
+  const std::time_t seconds =
+      ((std::time_t{days} * 24 + moment.hour) * 60 + moment.minute) * 60 + moment.second;
+  constexpr std::time_t kYearTenThousand = 253'402'300'800;  // has no form of four digits
+  return seconds < kYearTenThousand ? std::optional(seconds) : std::nullopt;
 }
 
 }  // namespace

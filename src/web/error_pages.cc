@@ -58,15 +58,25 @@ std::string built_in(int status, std::string_view reason) {
   return page += "</main>\n</body>\n</html>\n";
 }
 
+Result<std::string> read_page(const Folder& folder, std::string_view path) {
+  const Result<Descriptor> file = folder.open_beneath(path, Patience::kMayBlock);
+  if (!file) return std::unexpected(file.error());
+  struct stat status{};
+  if (::fstat(file->get(), &status) != 0) return fail_system("fstat");
+  const FileIdentity identity = identity_of(status);
+  if (!S_ISREG(status.st_mode)) return fail(Code::kInvalid, "error page", "not a file");
+  if (identity.size > ErrorPages::kPageBytesMax) return fail(Code::kLimit, "error page", "larger than 1 MiB");
+  return read_content(file->get(), identity.size, Patience::kMayBlock);
+}
+
 }  // namespace
 
-Result<ErrorPages> ErrorPages::create(const topology::WebTable& web, const Folder* folder) {
-  ErrorPages pages;
+ErrorPages::ErrorPages(const topology::WebTable& web, const Folder* folder, const Log& log) {
   for (int status = 400; status < 600; ++status) {
     const std::string_view reason = http::reason_phrase(status);
     if (reason.empty()) continue;
     const std::string number = std::to_string(status);
-    Page& page = pages.pages_[status];
+    Page& page = pages_[status];
     page.html = built_in(status, reason);
     page.text.append(number).append(" ").append(reason).append("\n");
     page.json.append("{\"status\": ").append(number).append(", \"error\": \"").append(reason).append("\"}\n");
@@ -74,22 +84,17 @@ Result<ErrorPages> ErrorPages::create(const topology::WebTable& web, const Folde
   for (const topology::Named& named : web.errors) {
     int status = 0;
     std::from_chars(named.name.data(), named.name.data() + named.name.size(), status);
-    const auto page = pages.pages_.find(status);
-    if (folder == nullptr || page == pages.pages_.end()) continue;
+    const auto page = pages_.find(status);
+    if (folder == nullptr || page == pages_.end()) continue;
     page->second.path = named.value.starts_with('/') ? named.value : '/' + named.value;
-    const Result<Descriptor> file = folder->open_beneath(page->second.path, Patience::kMayBlock);
-    if (!file) return std::unexpected(file.error());
-    struct stat status_of{};
-    if (::fstat(file->get(), &status_of) != 0) return fail_system("error page");
-    const FileIdentity identity = identity_of(status_of);
-    if (!S_ISREG(status_of.st_mode) || identity.size > kPageBytesMax) {
-      return fail(Code::kInvalid, "error page", "not a file, or larger than 1 MiB");
+    Result<std::string> content = read_page(*folder, page->second.path);
+    if (content) {
+      page->second.html = std::move(*content);
+    } else {
+      log.warning("cannot read an error page",
+                  {{"path", page->second.path}, {"error", describe(content.error())}});
     }
-    Result<std::string> content = read_content(file->get(), identity.size, Patience::kMayBlock);
-    if (!content) return std::unexpected(content.error());
-    page->second.html = std::move(*content);
   }
-  return pages;
 }
 
 const ErrorPages::Page& ErrorPages::page(int status) const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "topology/site.h"
 #include "web/folder.h"
 
@@ -14,9 +15,10 @@ namespace terrace::web {
 // those of that moment, and live_path() tells where a newer one would be.
 class ErrorPages {
  public:
-  // `folder` may be null: then there are no pages of the site's own. Errors: a page
-  // that is missing or larger than kPageBytesMax.
-  static Result<ErrorPages> create(const topology::WebTable& web, const Folder* folder);
+  ErrorPages() = default;
+  // `folder` may be null: then there are no pages of the site's own. One that cannot
+  // be read, or has more than kPageBytesMax bytes, is replaced by ours and logged.
+  ErrorPages(const topology::WebTable& web, const Folder* folder, const Log& log);
   static constexpr uint64_t kPageBytesMax = 1 << 20;
 
   // As HTML. For a status that we do not know, the page of 500.

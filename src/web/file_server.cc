@@ -139,9 +139,7 @@ Result<void> FileServer::State::start(Reactor& reactor, const Limits& limits, co
     if (!opened) return std::unexpected(opened.error());
     folder = std::move(*opened);
   }
-  Result<ErrorPages> pages = ErrorPages::create(web, folder ? &*folder : nullptr);
-  if (!pages) return std::unexpected(pages.error());
-  pages_ = std::move(*pages);
+  pages_ = ErrorPages(web, folder ? &*folder : nullptr, log);
   if (folder) {
     files_ = std::make_unique<Files>(reactor, web, std::move(*folder), representation_, limits, metrics_);
     files_->watch(log);

@@ -66,7 +66,7 @@ struct Metrics {
 class FileServer {
  public:
   // `has_app`: somebody answers what serve() leaves over. Errors: the folder of
-  // files or an error page cannot be opened.
+  // files cannot be opened; a redirect or a network that topology would not let pass.
   static Result<std::unique_ptr<FileServer>> create(Reactor& reactor,
                                                     std::shared_ptr<const topology::Site> site, bool has_app,
                                                     const Limits& limits, const Log& log);

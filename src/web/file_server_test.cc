@@ -127,9 +127,13 @@ TEST_F(FileServerTest, SendsTheSitesOwnErrorPage) {
   EXPECT_EQ(get("/missing")->body(), "lost again?");
 }
 
-TEST_F(FileServerTest, RefusesAnErrorPageThatIsNotThere) {
+TEST_F(FileServerTest, SendsItsOwnPageWhileTheSitesIsNotThere) {
   site_->web.errors = {{"404", "404.html"}};
-  EXPECT_FALSE(FileServer::create(*reactor_, site_, false, limits_, log_));
+  start();
+  EXPECT_TRUE(get("/missing")->body().contains("404"));
+  write_now("/404.html", "lost?");
+  turn();
+  EXPECT_EQ(get("/missing")->body(), "lost?");
 }
 
 TEST_F(FileServerTest, RefusesAFolderThatIsNotThere) {

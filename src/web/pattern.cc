@@ -22,6 +22,8 @@ bool is_url(std::string_view target) {
   return target.starts_with("http://") || target.starts_with("https://");
 }
 
+bool is_visible(char c) { return c > 0x20 && c < 0x7f; }
+
 bool stays_in_path(char c) {
   return http::is_letter(c) || http::is_digit(c) || std::string_view("-._~/!$&'()*+,;=:@").contains(c);
 }
@@ -50,11 +52,15 @@ bool pattern_fits(std::string_view pattern, std::string_view path) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
-std::string_view first_fitting(const std::vector<topology::Named>& patterns, std::string_view path) {
-  for (const topology::Named& pattern : patterns) {
-    if (pattern_fits(pattern.name, path)) return pattern.value;
+std::string decode_pattern(std::string_view written) {
+  std::string decoded;
+  while (!written.empty()) {
+    const int high = written[0] == '%' && written.size() > 2 ? http::hex_value(written[1]) : -1;
+    const int low = high >= 0 ? http::hex_value(written[2]) : -1;
+    decoded += low >= 0 ? static_cast<char>(high << 4 | low) : written[0];
+    written.remove_prefix(low >= 0 ? 3 : 1);
   }
-  return {};
+  return decoded;
 }
 
 Result<Redirects> Redirects::create(const std::vector<topology::Named>& rules) {
@@ -69,52 +75,49 @@ Result<Redirects> Redirects::create(const std::vector<topology::Named>& rules) {
 
 Result<Redirects::Rule> Redirects::parse(const topology::Named& named) {
   Rule rule;
-  const std::string_view from = named.name;
-  if (!from.starts_with('/')) return bad("what is redirected must be a path");
-  const size_t star = from.find('*');
-  rule.star = star != std::string_view::npos;
-  rule.before = from.substr(0, star);
-  if (rule.star) rule.after = from.substr(star + 1);
-  if (rule.after.contains('*')) return bad("one star is enough");
+  rule.pattern = decode_pattern(named.name);
+  const size_t first = rule.pattern.find('*');
+  const bool has_star = first != std::string::npos;
+  rule.before = std::min(first, rule.pattern.size());
+  if (has_star) rule.after = rule.pattern.size() - rule.pattern.rfind('*') - 1;
 
-  std::string_view to = http::trim(named.value);
-  if (to.size() > 4 && to[3] == ' ' && std::ranges::all_of(to.substr(0, 3), http::is_digit)) {
-    rule.status = (to[0] - '0') * 100 + (to[1] - '0') * 10 + (to[2] - '0');
-    to = http::trim(to.substr(4));
+  std::string_view target = http::trim(named.value);
+  if (target.size() > 4 && target[3] == ' ' && std::ranges::all_of(target.substr(0, 3), http::is_digit)) {
+    rule.status = (target[0] - '0') * 100 + (target[1] - '0') * 10 + (target[2] - '0');
+    target = http::trim(target.substr(4));
   }
   if (!is_redirect(rule.status)) return bad("the status must be 301, 302, 303, 307 or 308");
-  if (!is_local(to) && !is_url(to)) return bad("the target must be a path or an http URL");
-  if (!std::ranges::all_of(to, http::is_target_byte))
-    return bad("the target has bytes that need percent form");
-  const size_t to_star = rule.star ? to.find('*') : std::string_view::npos;
-  rule.to_star = to_star != std::string_view::npos;
-  rule.to_before = to.substr(0, to_star);
-  if (rule.to_star) rule.to_after = to.substr(to_star + 1);
-  // What `*` took must not become a part of the host's name.
-  if (rule.to_star && is_url(to) && to.find('/', 8) > to_star)
-    return bad("a slash is missing after the host");
-  if (rule.matches(to)) return bad("the target would be redirected by the same rule");
+  if (!is_local(target) && !is_url(target)) return bad("the target must be a path or an http URL");
+  if (!std::ranges::all_of(target, is_visible)) return bad("the target has bytes that need percent form");
+  rule.target = target;
+  if (has_star) rule.target_star = rule.target.find('*');
   return rule;
 }
 
-bool Redirects::Rule::matches(std::string_view path) const {
-  if (!star) return path == before;
-  return path.size() >= before.size() + after.size() && path.starts_with(before) && path.ends_with(after);
+bool Redirects::Rule::applies(std::string_view path) const {
+  if (!pattern_fits(pattern, path)) return false;
+  if (target_star == std::string::npos) return path != target;
+  // "/docs/*" to "/docs/v2/*" would go on for ever.
+  return !pattern_fits(target, path) || !pattern_fits(pattern, fill(path));
 }
 
-std::string Redirects::Rule::target(std::string_view path) const {
-  if (!to_star) return to_before;
-  path.remove_prefix(before.size());
-  path.remove_suffix(after.size());
+std::string Redirects::Rule::fill(std::string_view path) const {
+  if (target_star == std::string::npos) return target;
+  path.remove_prefix(before);
+  path.remove_suffix(after);
   std::string taken = encode_path(path);
+  const std::string front = target.substr(0, target_star);
   // Two slashes that meet would make an empty name, in front even another host.
-  if (taken.starts_with('/') && to_before.ends_with('/')) taken.erase(0, 1);
-  return to_before + taken + to_after;
+  if (taken.starts_with('/') && front.ends_with('/')) taken.erase(0, 1);
+  // What `*` took must not become a part of a host's name.
+  const bool ends_in_host = is_url(front) && front.find('/', 8) == std::string::npos;
+  if (ends_in_host && !taken.starts_with('/')) taken.insert(0, 1, '/');
+  return front + taken + target.substr(target_star + 1);
 }
 
 const Redirects::Rule* Redirects::rule_for(std::string_view path) const {
   for (const Rule& rule : rules_) {
-    if (rule.matches(path)) return &rule;
+    if (rule.applies(path)) return &rule;
   }
   return nullptr;
 }
@@ -125,13 +128,14 @@ std::optional<Redirect> Redirects::find(std::string_view path, std::string_view 
   Redirect redirect{.status = rule->status};
   std::string at(path);
   for (int hop = 0; rule != nullptr && hop < kHopsMax; ++hop) {
-    redirect.target = rule->target(at);
+    redirect.target = rule->fill(at);
     if (!is_local(redirect.target)) break;
     at = redirect.target;
     if (at == path) return std::nullopt;  // a circle: better served than turned for ever
     rule = rule_for(at);
   }
-  if (!query.empty() && !redirect.target.contains('?')) redirect.target.append("?").append(query);
+  const bool complete = redirect.target.find_first_of("?#") != std::string::npos;
+  if (!query.empty() && !complete) redirect.target.append("?").append(query);
   return redirect;
 }
 

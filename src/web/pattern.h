@@ -14,8 +14,9 @@ namespace terrace::web {
 // pattern fits a whole path or not at all.
 bool pattern_fits(std::string_view pattern, std::string_view path);
 
-// The value of the first pattern, in the order of the file, that fits; "" when none does.
-std::string_view first_fitting(const std::vector<topology::Named>& patterns, std::string_view path);
+// A pattern as it is written in a site file, where bytes may be in percent form,
+// as one to compare with normalised paths.
+std::string decode_pattern(std::string_view written);
 
 // A redirect that a request gets: where to, and with which status.
 struct Redirect {
@@ -30,7 +31,9 @@ struct Redirect {
 //   own
 //   "/gone"   = "301 /new"                 another status than 308: 301, 302, 303 or 307
 //
-// Rules that lead to each other are followed here, so that the client gets one redirect.
+// Several stars in a pattern count as one that took all between the first and the
+// last. Rules that lead to each other are followed here, so that the client gets one
+// redirect; a rule does not apply to what has the form of its own target.
 class Redirects {
  public:
   // kInvalid: a status that is no redirect, a target that is neither a path nor an http URL.
@@ -42,16 +45,15 @@ class Redirects {
 
  private:
   struct Rule {
-    std::string before;  // the whole path when there is no `*`
-    std::string after;
-    bool star = false;
+    std::string pattern;
+    size_t before = 0;  // bytes of the pattern in front of its first `*`
+    size_t after = 0;   // and behind its last
     int status = 308;
-    std::string to_before;
-    std::string to_after;
-    bool to_star = false;
+    std::string target;
+    size_t target_star = std::string::npos;  // where the target has a `*` to fill
 
-    bool matches(std::string_view path) const;
-    std::string target(std::string_view path) const;
+    bool applies(std::string_view path) const;
+    std::string fill(std::string_view path) const;
   };
   static Result<Rule> parse(const topology::Named& named);
   const Rule* rule_for(std::string_view path) const;

@@ -71,15 +71,29 @@ TEST(Redirects, NeverNameAnotherHostByChance) {
   EXPECT_EQ(target({{"/old*", "/*"}}, "/old\\evil.example"), "308 /%5Cevil.example");
 }
 
-TEST(Redirects, RefuseRulesThatMakeNoSense) {
-  EXPECT_FALSE(Redirects::create({{"old", "/new"}}));
+TEST(Redirects, NeverLetTheStarReachIntoTheHost) {
+  EXPECT_EQ(target({{"/old*", "https://good.example*"}}, "/old@evil.example"),
+            "308 https://good.example/@evil.example");
+}
+
+TEST(Redirects, LeaveAloneWhatIsWhereItShouldBe) {
+  EXPECT_EQ(target({{"/docs/*", "/docs/v2/*"}}, "/docs/a"), "308 /docs/v2/a");
+  EXPECT_EQ(target({{"/docs/*", "/docs/v2/*"}}, "/docs/v2/a"), "none");
+  EXPECT_EQ(target({{"*", "/closed.html"}}, "/a"), "308 /closed.html");
+  EXPECT_EQ(target({{"*", "/closed.html"}}, "/closed.html"), "none");
+}
+
+TEST(Redirects, TakePatternsOfAnyForm) {
+  EXPECT_EQ(target({{"*.php", "/old*.html"}}, "/a.php"), "308 /old/a.html");
+  EXPECT_EQ(target({{"/a*b*c", "/x/*"}}, "/aXbYc"), "308 /x/XbY");
+  EXPECT_EQ(target({{"/caf%C3%A9", "/coffee#menu"}}, "/caf\xc3\xa9", "x=1"), "308 /coffee#menu");
+}
+
+TEST(Redirects, RefuseTargetsThatMakeNoSense) {
   EXPECT_FALSE(Redirects::create({{"/old", "new"}}));
   EXPECT_FALSE(Redirects::create({{"/old", "//new.example"}}));
   EXPECT_FALSE(Redirects::create({{"/old", "200 /new"}}));
   EXPECT_FALSE(Redirects::create({{"/old", "/with space"}}));
-  EXPECT_FALSE(Redirects::create({{"/a*b*", "/new"}}));
-  EXPECT_FALSE(Redirects::create({{"/docs/*", "/docs/v2/*"}}));
-  EXPECT_FALSE(Redirects::create({{"/old*", "https://good.example*"}}));
 }
 
 TEST(EncodePath, WritesPathsThatStayPaths) {

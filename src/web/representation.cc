@@ -43,6 +43,9 @@ uint64_t hash_of(const Variant& variant) {
 
 Representation::Representation(const topology::WebTable& web, uint64_t compress_bytes_max)
     : web_(web), compress_bytes_max_(compress_bytes_max) {
+  for (const topology::Named& rule : web.cache) {
+    cache_rules_.push_back({.pattern = decode_pattern(rule.name), .value = rule.value});
+  }
   for (const topology::Named& header : web.headers) {
     if (extra_.size() == kExtraFieldsMax) break;
     extra_.push_back({.name = header.name,
@@ -65,8 +68,8 @@ void Representation::add_field(std::vector<Field>& fields, std::string_view name
 
 // A pattern may mean the file ("*.html") or the path that a client sees ("/").
 std::string_view Representation::cache_control(std::string_view name, std::string_view path) const {
-  for (const topology::Named& pattern : web_.cache) {
-    if (pattern_fits(pattern.name, name) || pattern_fits(pattern.name, path)) return pattern.value;
+  for (const CacheRule& rule : cache_rules_) {
+    if (pattern_fits(rule.pattern, name) || pattern_fits(rule.pattern, path)) return rule.value;
   }
   return {};
 }

@@ -43,7 +43,12 @@ class Representation {
 
   const topology::WebTable& web_;
   uint64_t compress_bytes_max_;
+  struct CacheRule {
+    std::string pattern;
+    std::string_view value;
+  };
   std::vector<http::Field> extra_;
+  std::vector<CacheRule> cache_rules_;
 };
 
 }  // namespace terrace::web
