@@ -13,6 +13,7 @@ namespace {
 
 std::vector<std::string> names_of(std::span<const Field> fields) {
   std::vector<std::string> names;
+  names.reserve(fields.size());
   for (const Field& field : fields) names.emplace_back(field.name);
   return names;
 }
@@ -70,6 +71,7 @@ class Reader {
 
   void unknown_table(const Node& node) {
     std::vector<std::string> names;
+    names.reserve(tables_.size());
     for (const Table& table : tables_) names.emplace_back(table.name);
     const auto meant = suggest(node.name, names);
     const Home home = meant ? Home{} : home_of(node.name);

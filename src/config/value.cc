@@ -12,6 +12,7 @@ namespace {
 
 std::string did_you_mean(std::string_view word, const std::vector<Word>& words) {
   std::vector<std::string> candidates;
+  candidates.reserve(words.size());
   for (const Word& known : words) candidates.emplace_back(known.text);
   const auto meant = suggest(word, candidates);
   return meant ? fmt::format("did you mean `{}`?", *meant) : "";

@@ -9,7 +9,6 @@ using config::choice;
 using config::choices;
 using config::Field;
 using config::Table;
-using config::Word;
 
 constexpr int64_t kSecond = 1000;
 constexpr int64_t kMinute = 60 * kSecond;
