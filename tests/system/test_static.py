@@ -40,7 +40,7 @@ def curl(tmp_path):
             ["curl", "-sS", "--path-as-is", "--max-time", "10", "-D", str(head), "-o", str(body), *options, url],
             check=True,
         )
-        return Answer(head.read_text().split("\r\n\r\n")[-2], body.read_bytes())
+        return Answer(head.read_bytes().decode().split("\r\n\r\n")[-2], body.read_bytes())
 
     return ask
 
