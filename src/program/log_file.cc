@@ -68,7 +68,7 @@ Result<std::vector<std::string>> LogFile::newest(size_t count, const Wanted& wan
     if (start == 0 && begin > 0 && text.size() < kLineBytesMax) {
       const off_t end = begin;
       begin = std::max<off_t>(0, end - static_cast<off_t>(kBlockBytes));
-      text = read_at(file_.get(), begin, static_cast<size_t>(end - begin)) + text;
+      text.insert(0, read_at(file_.get(), begin, static_cast<size_t>(end - begin)));
       continue;
     }
     std::string line = text.substr(start);

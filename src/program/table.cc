@@ -92,6 +92,7 @@ void Table::append(std::string& out, const std::vector<Cell>& cells, const std::
 std::string Table::text(bool colours) const {
   const std::vector<size_t> all = widths();
   std::vector<Cell> titles;
+  titles.reserve(columns_.size());
   for (const std::string& column : columns_)
     titles.emplace_back(std::string(title_of(column)), Colour::kGrey);
   std::string out;
