@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
+#include <vector>
 
 namespace terrace::program {
 namespace {
 
 constexpr Duration kShortLife = std::chrono::seconds(10);
+constexpr uint32_t kForgivenLives = 5;
 constexpr Duration kPauseFirst = std::chrono::milliseconds(100);
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 
@@ -22,11 +25,23 @@ void unblock_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// What the C library and the sanitizers read; nothing of the site's.
+std::vector<char*> plain_environment() {
+  std::vector<char*> kept;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view name = std::string_view(*each).substr(0, std::string_view(*each).find('='));
+    if (name == "TZ" || name.starts_with("LC_") || name == "LANG" || name.ends_with("SAN_OPTIONS"))
+      kept.push_back(*each);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
 }  // namespace
 
 Duration restart_pause(uint32_t short_lives) {
-  if (short_lives < 3) return Duration::zero();
-  const uint32_t doublings = std::min<uint32_t>(short_lives - 3, 6);
+  if (short_lives <= kForgivenLives) return Duration::zero();
+  const uint32_t doublings = std::min<uint32_t>(short_lives - kForgivenLives - 1, 6);
   return std::min(kPauseFirst * (1 << doublings), kPauseMax);
 }
 
@@ -86,7 +101,7 @@ void ChildProcess::run(int channel, pid_t supervisor) const {
   std::string program = "terrace";
   std::string name = options_.name;
   char* const arguments[] = {program.data(), name.data(), nullptr};
-  ::fexecve(options_.program, arguments, environ);
+  ::fexecve(options_.program, arguments, options_.environment ? environ : plain_environment().data());
   std::perror("terrace: cannot start itself again");
   ::_exit(1);
 }

@@ -27,6 +27,9 @@ class ChildProcess {
     int program = -1;  // the binary, open; borrowed
     User user;
     bool change_user = false;  // false: we are not root
+    // The site file may name variables of our environment, secrets too; who does not
+    // read the file gets none of them.
+    bool environment = false;
   };
 
   explicit ChildProcess(Options options) : options_(std::move(options)) {}
@@ -69,8 +72,8 @@ class ChildProcess {
   std::optional<Time> due_;
 };
 
-// How long to wait after so many short lives in a row: nothing twice, then 0.1 s,
-// doubling up to 5 s.
+// How long to wait after so many short lives in a row: nothing five times, then
+// 0.1 s, doubling up to 5 s.
 Duration restart_pause(uint32_t short_lives);
 
 }  // namespace terrace::program

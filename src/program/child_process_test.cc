@@ -10,10 +10,10 @@ using std::chrono::seconds;
 
 TEST(ChildProcess, ComesBackAtOnceUnlessItKeepsDying) {
   EXPECT_EQ(restart_pause(0), seconds(0));
-  EXPECT_EQ(restart_pause(2), seconds(0));
-  EXPECT_EQ(restart_pause(3), milliseconds(100));
-  EXPECT_EQ(restart_pause(4), milliseconds(200));
-  EXPECT_EQ(restart_pause(9), seconds(5));
+  EXPECT_EQ(restart_pause(5), seconds(0));
+  EXPECT_EQ(restart_pause(6), milliseconds(100));
+  EXPECT_EQ(restart_pause(7), milliseconds(200));
+  EXPECT_EQ(restart_pause(12), seconds(5));
   EXPECT_EQ(restart_pause(1'000'000), seconds(5));
 }
 

@@ -210,12 +210,13 @@ void Controller::tell_worker_everything() {
 }
 
 void Controller::tell_worker_site() {
-  const Result<Descriptor> text = make_text_descriptor(site_text_);
+  const std::string resolved = topology::resolved_text(*site_);
+  const Result<Descriptor> text = make_text_descriptor(resolved);
   if (!text) {
     log_.error("cannot hand the site to the worker", {{"error", describe(text.error())}});
     return;
   }
-  Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
+  Site record{.version = version_, .bytes = resolved.size(), .path = welcome_.site_path};
   tell_worker(record, text->get());
 }
 

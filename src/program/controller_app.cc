@@ -66,7 +66,9 @@ net::Address address_of(const InstanceRunning& record) {
 
 std::string end_text(const InstanceEnded& record) {
   if (record.error.view().size() > 0) return "not started: " + std::string(record.error.view());
-  if (record.out_of_memory != 0 && WIFSIGNALED(record.status)) return "out of memory";
+  // A shell in between turns the signal into a status (POSIX, 2.8.2).
+  const bool killed = WIFSIGNALED(record.status) || WEXITSTATUS(record.status) == 128 + SIGKILL;
+  if (record.out_of_memory != 0 && killed) return "out of memory";
   if (WIFEXITED(record.status)) return fmt::format("exit status {}", WEXITSTATUS(record.status));
   const char* name = ::sigdescr_np(WTERMSIG(record.status));
   return fmt::format("signal {} ({})", WTERMSIG(record.status), name != nullptr ? name : "unknown");

@@ -127,6 +127,25 @@ void reap(pid_t command, Isolation isolation, int reports) {
   }
 }
 
+// Whether the shell would find more than one simple command: an operator, a
+// redirection, a comment or an open quotation outside of quotations.
+bool has_operators(std::string_view command) {
+  char quote = 0;
+  for (size_t i = 0; i < command.size(); ++i) {
+    const char c = command[i];
+    if (quote != 0 && c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote != '\'') {
+      ++i;
+    } else if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (quote == 0 && std::string_view(";&|<>()`\n#").find(c) != std::string_view::npos) {
+      return true;
+    }
+  }
+  return quote != 0;
+}
+
 void pass_on(pid_t command, int signal) {
   // The group does not exist until the child has called setsid().
   if (::kill(-command, signal) != 0) ::kill(command, signal);
@@ -135,10 +154,13 @@ void pass_on(pid_t command, int signal) {
 }  // namespace
 
 std::string shell_command(const std::string& command) {
-  constexpr std::string_view kControl = ";&|<>(){}`'\"\\\n#";
+  // What the shell itself does, and what is part of its language (POSIX, 2.4 and 2.14).
+  constexpr std::string_view kShells =
+      " . : ! { alias break case cd command continue eval exec exit export for if read readonly return set"
+      " shift times trap ulimit umask unset until wait while ";
   const std::string first = command.substr(0, command.find_first_of(" \t"));
-  const bool plain = command.find_first_of(kControl) == std::string::npos &&
-                     first.find('=') == std::string::npos && first != "exec" && !first.empty();
+  const bool plain = !has_operators(command) && first.find('=') == std::string::npos && !first.empty() &&
+                     kShells.find(" " + first + " ") == std::string_view::npos;
   return plain ? "exec " + command : command;
 }
 

@@ -161,6 +161,11 @@ TEST(ShellCommand, ReplacesTheShellOnlyWhereNothingElseChanges) {
   EXPECT_EQ(shell_command("cd web && npm start"), "cd web && npm start");
   EXPECT_EQ(shell_command("A=1 ./server"), "A=1 ./server");
   EXPECT_EQ(shell_command("exec ./server"), "exec ./server");
+  EXPECT_EQ(shell_command("python3 -c 'a; b' \"$(c)\" ${D}"), "exec python3 -c 'a; b' \"$(c)\" ${D}");
+  EXPECT_EQ(shell_command("echo 'a' ; b"), "echo 'a' ; b");
+  EXPECT_EQ(shell_command("echo it\\'s; b"), "echo it\\'s; b");
+  EXPECT_EQ(shell_command("exit 1"), "exit 1");
+  EXPECT_EQ(shell_command("exits 1"), "exec exits 1");
 }
 
 }  // namespace

@@ -298,7 +298,8 @@ struct StopSite {
 // The text of the site file, in a sealed memfd beside the record. From the
 // controller to the supervisor: keep it, it is what a new controller starts from
 // (the file on disk may be wrong by then). From the supervisor to a new
-// controller: that text. To the worker: serve this.
+// controller: that text. To the worker: serve this, a text without the app's secrets
+// in which `${…}` is replaced (topology::resolved_text): it has not our environment.
 struct Site {
   static constexpr Kind kKind = Kind::kSite;
   Kind kind = kKind;
