@@ -66,10 +66,20 @@ void Backends::tick() {
     instance->failures_unsaid = 0;
   }
   // One that rested may be tried again by whoever waits.
-  wake(limits_.connections_max);
+  if (first_ != nullptr && best() != nullptr) wake(limits_.connections_max);
 }
 
 Instance* Backends::take() {
+  Instance* const taken = best();
+  if (taken == nullptr) return nullptr;
+  ++next_;
+  ++taken->in_flight;
+  taken->metrics->in_flight.add();
+  taken->metrics->requests.add();
+  return taken;
+}
+
+Instance* Backends::best() const {
   const Time now = reactor_.now();
   Instance* best = nullptr;
   const size_t count = instances_.size();
@@ -79,11 +89,6 @@ Instance* Backends::take() {
     if (now < one->suspect_until) continue;
     if (best == nullptr || one->in_flight < best->in_flight) best = one;
   }
-  if (best == nullptr) return nullptr;
-  ++next_;
-  ++best->in_flight;
-  best->metrics->in_flight.add();
-  best->metrics->requests.add();
   return best;
 }
 

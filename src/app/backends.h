@@ -101,6 +101,8 @@ class Backends {
 
  private:
   Instance* find(uint32_t slot, uint32_t generation);
+  // The one that take() would give.
+  Instance* best() const;
   void erase(Instance& instance);
   void wake(int count);
 

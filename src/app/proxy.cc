@@ -98,6 +98,10 @@ Proxy::Next Proxy::broken(Call& call, const Error& error) {
       call.exchange.abort();
     return give_up(call, status_for_body_error(*call.upload_error), call.upload_error->text);
   }
+  if (error.code == Code::kCancelled) {
+    call.exchange.abort();
+    return give_up(call, 503, "given up");
+  }
   if (error.code == Code::kTimeout) {
     call.instance->metrics->failures.add();
     return give_up(call, 504, "the app did not answer in time");
@@ -131,6 +135,7 @@ Task<Proxy::Next> Proxy::attempt(Call& call) {
     }
   }
   call.connection->start(request.method);
+  call.exchange.link(&call.connection->stream());
   Next next = Next::kFailed;
   const Result<void> sent = co_await call.connection->write(call.head, options_.progress_max);
   if (!sent) {
@@ -145,6 +150,7 @@ Task<Proxy::Next> Proxy::attempt(Call& call) {
 }
 
 void Proxy::finish_connection(Call& call) {
+  call.exchange.link(nullptr);
   if (call.upload_done && call.connection->reusable()) {
     call.instance->pool.put(std::move(call.connection), reactor_.now());
   }

@@ -32,6 +32,11 @@ Connection::~Connection() {
   server_.metrics_.connections_open.subtract();
 }
 
+void Connection::cancel() {
+  stream_.cancel();
+  if (linked_ != nullptr) linked_->cancel();
+}
+
 void Connection::compact() {
   if (begin_ == 0) return;
   std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);

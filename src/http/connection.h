@@ -22,6 +22,9 @@ class Connection {
   net::Stream& stream() { return stream_; }
   const net::Peer& peer() const { return peer_; }
   bool idle() const { return idle_; }
+  // Whoever waits for this connection, or for the stream linked to it, gives up.
+  void cancel();
+  void link(net::Stream* other) { linked_ = other; }
 
   // The input buffer. Bytes [begin, end) are there and unused. A head that is being
   // read begins at head_begin and must not move.
@@ -48,6 +51,7 @@ class Connection {
   uint32_t end_ = 0;
   bool idle_ = false;
   bool first_request_ = true;
+  net::Stream* linked_ = nullptr;
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
 };

@@ -12,6 +12,10 @@
 #include "reactor/reactor.h"
 #include "reactor/task.h"
 
+namespace terrace::net {
+class Stream;
+}
+
 namespace terrace::http {
 
 // One request and its response, the same for every HTTP version. A handler reads
@@ -66,6 +70,10 @@ class Exchange {
   virtual void abort() = 0;
   // Whoever waits in this exchange gets kCancelled; the connection closes afterwards.
   virtual void cancel() = 0;
+  // While set, who gives the client's connection up (a drain at its limit) cancels
+  // `other` too: the connection to a backend, which the same exchange waits for.
+  // Null before `other` ends.
+  virtual void link(net::Stream* other) = 0;
 
   // What was answered, for logs and metrics; 0 when nothing was.
   virtual int status() const = 0;

@@ -41,6 +41,7 @@ class Http1Exchange final : public Exchange {
   Task<Result<void>> respond(const ResponseHead& head, std::string_view body) override;
   void abort() override;
   void cancel() override;
+  void link(net::Stream* other) override { connection_->link(other); }
   int status() const override { return status_; }
   bool begun() const override { return begun_; }
   uint64_t body_bytes_sent() const override { return sent_; }

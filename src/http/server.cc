@@ -70,7 +70,7 @@ void Server::give_back(Http1Exchange* exchange) {
 
 void Server::cancel_all(bool idle_only) {
   for (Connection* connection = first_; connection != nullptr; connection = connection->next_) {
-    if (!idle_only || connection->idle()) connection->stream().cancel();
+    if (!idle_only || connection->idle()) connection->cancel();
   }
 }
 

@@ -45,6 +45,7 @@ class ScriptedExchange final : public http::Exchange {
   Task<Result<void>> respond(const http::ResponseHead& head, std::string_view body) override;
   void abort() override { aborted_ = true; }
   void cancel() override { aborted_ = true; }
+  void link(net::Stream*) override {}
   int status() const override { return status_; }
   bool begun() const override { return status_ != 0; }
   uint64_t body_bytes_sent() const override { return body_.size(); }

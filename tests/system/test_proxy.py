@@ -11,7 +11,7 @@ import pytest
 from client import Connection, Load
 from harness import wait_until
 
-UPGRADE = b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE = b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 
 def resident_bytes(pid: int) -> int:
@@ -33,7 +33,7 @@ def open_tunnel(site) -> Connection:
     connection.send(UPGRADE)
     head = connection.read_head()
     assert head.status == 101
-    assert head["upgrade"] == "websocket"
+    assert head["upgrade"] == "echo"
     return connection
 
 
@@ -98,6 +98,7 @@ def test_an_app_that_does_not_read_holds_the_client_back_and_not_the_memory(make
         assert sent < 100_000_000, "the upload stalls"
         assert resident_bytes(pid) - before < 30 << 20
         assert site.get("/").status == 200
+    site.kill("unreading.py")
 
 
 def test_a_large_upload_arrives_whole_both_ways_framed(site):
