@@ -23,7 +23,7 @@ std::array<char, kDateBytes> format_date(std::time_t seconds) {
   put_two(&text[5], parts.tm_mday);
   std::memcpy(&text[8], kMonths + 3 * parts.tm_mon, 3);
   put_two(&text[12], (parts.tm_year + 1900) / 100);
-  put_two(&text[14], parts.tm_year % 100);
+  put_two(&text[14], (parts.tm_year + 1900) % 100);
   put_two(&text[17], parts.tm_hour);
   put_two(&text[20], parts.tm_min);
   put_two(&text[23], parts.tm_sec);
