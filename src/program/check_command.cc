@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <vector>
 
 #include "program/commands.h"
 #include "program/output.h"
 #include "program/site_path.h"
+#include "program/usable_cores.h"
 #include "topology/load.h"
 
 namespace terrace::program {
@@ -15,12 +15,10 @@ namespace {
 
 using topology::LoadedSite;
 
-int cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
-
 // What the file leaves to the machine, and what Terrace itself takes of it.
 std::vector<topology::Named> derived_of(const topology::Site& site) {
-  std::vector<topology::Named> shown = topology::derive(site, cores()).shown;
-  shown.push_back({"worker threads", fmt::format("{}, one per core", cores())});
+  std::vector<topology::Named> shown = topology::derive(site, usable_cores()).shown;
+  shown.push_back({"worker threads", fmt::format("{}, one per core", usable_cores())});
   return shown;
 }
 

@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -29,6 +28,7 @@
 #include "program/service_notice.h"
 #include "program/site_folders.h"
 #include "program/terrace_log.h"
+#include "program/usable_cores.h"
 
 namespace terrace::program {
 namespace {
@@ -505,7 +505,7 @@ bool prepare(Parts& parts, Log& log) {
   parts.lock = std::move(*lock);
   copy_log(parts, log);
   parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
-  parts.cores = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  parts.cores = static_cast<uint32_t>(usable_cores());
   parts.isolation = possible_isolation();
   say_what_is_off(parts, log);
   return true;
