@@ -15,10 +15,20 @@ def pinned(core, command):
 
 
 def start(command, core, log, folder=None):
-    """Starts `command` on `core`; its output goes to the file `log`."""
+    """Starts `command` on `core`; its output goes to the file `log`.
+
+    In a session of its own, since the scheduler shares a busy core out among
+    sessions first (autogroups, sched(7)): Terrace's worker is in one of its own, and
+    its peers must not have to share theirs with the load.
+    """
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            pinned(core, command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder
+            pinned(core, command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,
         )
     process.log = pathlib.Path(log)
     return process
@@ -65,11 +75,16 @@ def runs(pid, program):
 def cpu_nanoseconds(pids):
     """utime + stime of all threads, from schedstat: the same figure as in
     /proc/PID/stat, in nanoseconds rather than in ticks of 10 ms."""
-    total = 0
+    return sum(busy_threads(pids).values())
+
+
+def busy_threads(pids, since=None):
+    """thread -> CPU nanoseconds, or what it used `since` an earlier answer."""
+    used = {}
     for pid in pids:
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-    return total
+            used[task.name] = int((task / "schedstat").read_text().split()[0]) - (since or {}).get(task.name, 0)
+    return used
 
 
 def memory_bytes(pids):
