@@ -26,6 +26,7 @@ enum class InstanceState : uint8_t {
 struct InstanceMetrics {
   Counter requests;
   Counter failures;  // no answer, or a broken one
+  Counter errors;    // whole answers with 5xx
   Gauge in_flight;
   Histogram duration;
 };

@@ -70,7 +70,10 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
     const Time begun = reactor_.now();
     const Next next = co_await attempt(call);
     call.outcome.instance = call.instance->name;
-    if (next == Next::kDone) call.instance->metrics->duration.observe(reactor_.now() - begun);
+    if (next == Next::kDone) {
+      call.instance->metrics->duration.observe(reactor_.now() - begun);
+      if (call.exchange.status() >= 500) call.instance->metrics->errors.add();
+    }
     backends_.release(*call.instance);
     if (next != Next::kAgain) break;
     if (++attempts == kAttemptsMax) {

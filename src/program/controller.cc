@@ -10,6 +10,7 @@
 
 #include "program/entry.h"
 #include "program/process_title.h"
+#include "program/terrace_log.h"
 #include "program/text_descriptor.h"
 
 namespace terrace::program {
@@ -19,7 +20,7 @@ constexpr size_t kReloadsWaitingMax = 4;
 
 }  // namespace
 
-Controller::Controller(Reactor& reactor, const Log& log)
+Controller::Controller(Reactor& reactor, Log& log)
     : reactor_(reactor),
       log_(log),
       listener_answered_(reactor),
@@ -78,6 +79,7 @@ void Controller::handle_welcome(const Welcome& welcome) {
   folders_ = {.state = std::string(welcome.state.view()),
               .run = std::string(welcome.run.view()),
               .log = std::string(welcome.log.view())};
+  terrace_log_ = copy_to_terrace_log(log_, folders_.log);
   if (const Result<void> opened = app_log_.open(folders_.log + "/app.log"); !opened)
     log_.error("cannot open the app's log", {{"error", describe(opened.error())}});
   if (const Result<void> opened = open_control_socket(); !opened)
@@ -223,7 +225,7 @@ void Controller::tell_worker_site() {
 // ---- the process
 
 int run_controller(int argc, char** argv) {
-  const Log log("controller");
+  Log log("controller");
   own_process_title(argc, argv);
   set_process_title("terrace: controller");
   ::signal(SIGPIPE, SIG_IGN);

@@ -69,7 +69,7 @@ std::string instance_name(uint32_t slot);
 
 class Controller final : net::Acceptor {
  public:
-  Controller(Reactor& reactor, const Log& log);
+  Controller(Reactor& reactor, Log& log);
   Result<void> start();
 
  private:
@@ -166,7 +166,8 @@ class Controller final : net::Acceptor {
   Task<void> refresh_stats();
 
   Reactor& reactor_;
-  const Log& log_;
+  Log& log_;
+  Descriptor terrace_log_;  // what log_ copies to
   Scope scope_;
   Link supervisor_;
   Welcome welcome_;

@@ -476,14 +476,6 @@ void say_what_is_off(const Parts& parts, const Log& log) {
         "killed itself, they stay");
 }
 
-// Without the file what we say is still on standard error.
-void copy_log(Parts& parts, Log& log) {
-  Result<Descriptor> file = open_terrace_log(parts.folders.log, parts.own);
-  if (!file) return log.warning("cannot open terrace.log", {{"error", describe(file.error())}});
-  parts.terrace_log = std::move(*file);
-  log.copy_to(parts.terrace_log.get());
-}
-
 bool prepare(Parts& parts, Log& log) {
   parts.root = ::geteuid() == 0;
   parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
@@ -503,7 +495,7 @@ bool prepare(Parts& parts, Log& log) {
     return false;
   }
   parts.lock = std::move(*lock);
-  copy_log(parts, log);
+  parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, parts.own);
   parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   parts.cores = static_cast<uint32_t>(usable_cores());
   parts.isolation = possible_isolation();

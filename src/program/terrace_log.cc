@@ -4,7 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utility>
+
+#include "base/result.h"
+
 namespace terrace::program {
+
+namespace {
 
 Result<Descriptor> open_terrace_log(const std::string& log_folder) {
   const std::string path = log_folder + "/terrace.log";
@@ -20,10 +26,25 @@ Result<Descriptor> open_terrace_log(const std::string& log_folder) {
   return file;
 }
 
-Result<Descriptor> open_terrace_log(const std::string& log_folder, const User& own) {
+Descriptor copy_to(Log& log, Result<Descriptor> file) {
+  if (!file) {
+    log.warning("cannot open terrace.log", {{"error", describe(file.error())}});
+    return {};
+  }
+  log.copy_to(file->get());
+  return std::move(*file);
+}
+
+}  // namespace
+
+Descriptor copy_to_terrace_log(Log& log, const std::string& log_folder) {
+  return copy_to(log, open_terrace_log(log_folder));
+}
+
+Descriptor copy_to_terrace_log(Log& log, const std::string& log_folder, const User& own) {
   Result<Descriptor> file = open_terrace_log(log_folder);
-  if (file && ::geteuid() == 0 && ::fchown(file->get(), own.uid, own.gid) != 0) return fail_system("fchown");
-  return file;
+  if (file && ::geteuid() == 0 && ::fchown(file->get(), own.uid, own.gid) != 0) file = fail_system("fchown");
+  return copy_to(log, std::move(file));
 }
 
 }  // namespace terrace::program

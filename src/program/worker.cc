@@ -63,7 +63,6 @@ class Worker final : public CoreEvents {
     size_t stopped = 0;
   };
 
-  void copy_log(const Welcome& welcome);
   bool start_cores(const Welcome& welcome);
   void read_channel(int channel, bool supervisor);
   void handle(Received& message);
@@ -170,14 +169,6 @@ void Worker::pass_on_what_cores_said() {
 }
 
 // ---- from the supervisor and the controller -------------------------------------
-
-// Without the file what we say is still on standard error.
-void Worker::copy_log(const Welcome& welcome) {
-  Result<Descriptor> file = open_terrace_log(std::string(welcome.log.view()));
-  if (!file) return log_.warning("cannot open terrace.log", {{"error", describe(file.error())}});
-  terrace_log_ = std::move(*file);
-  log_.copy_to(terrace_log_.get());
-}
 
 bool Worker::start_cores(const Welcome& welcome) {
   welcome_ = welcome;
@@ -364,7 +355,7 @@ std::string Worker::metrics_page() {
     instance.restarts = slot.starts - 1;
     for (const auto& core : slot.per_core) {
       instance.requests += core->requests.get();
-      instance.errors += core->failures.get();
+      instance.errors += core->failures.get() + core->errors.get();
       instance.in_flight += core->in_flight.get();
       instance.duration.add(core->duration);
     }
@@ -395,7 +386,7 @@ int Worker::run() {
     log.warning("the worker is not confined", {{"error", describe(confined.error())}});
   }
   const auto welcome = first ? first->as<Welcome>() : std::nullopt;
-  if (welcome) copy_log(*welcome);
+  if (welcome) terrace_log_ = copy_to_terrace_log(log_, std::string(welcome->log.view()));
   if (!welcome || !start_cores(*welcome)) {
     log.error("started without a supervisor");
     return 1;
