@@ -16,6 +16,7 @@ from harness import ROOT, Site
 CASES_FILE = ROOT / "tests/http/cases.toml"
 CHUNKED_REQUEST = b"POST /chunked-body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED_RESPONSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CORES_COVERED = 6  # requests after which each core is likely to have had one; pools are per core
 GENERATED_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?(?:[^ \t\r\n\0](?:[^\r\n\0]*[^ \t\r\n\0])?)?")
 
 
@@ -35,14 +36,20 @@ def load(*sides: str) -> list:
 
 
 @pytest.fixture(scope="module")
-def shared():
-    """One site for all cases. Its app answers what a case says."""
+def site_of_all_cases():
     site = Site()
     try:
         site.start()
         yield site
     finally:
         site.close()
+
+
+@pytest.fixture
+def shared(request, site_of_all_cases):
+    """One site for all cases. Its app answers what a case says."""
+    request.node.sites = [site_of_all_cases]
+    return site_of_all_cases
 
 
 def exchange(site: Site, sent: bytes, half_close: bool = False):
@@ -61,7 +68,7 @@ def exchange(site: Site, sent: bytes, half_close: bool = False):
         except (ConnectionEnded, ConnectionError, Strict) as broken:
             return broken, True
         if response.status >= 400:
-            return response, connection.is_closed(5.0)
+            return response, response["connection"] == "close" and connection.is_closed(5.0)
         return response, False
 
 
@@ -93,12 +100,12 @@ def is_error(answer) -> bool:
     return answer.status >= 400 if isinstance(answer, Response) else True
 
 
-def assert_refused(site: Site, sent: bytes, statuses: tuple[int, ...], half_close: bool):
-    answer, closed = exchange(site, sent, half_close)
+def assert_refused(site: Site, case: dict, sent: bytes, statuses: tuple[int, ...]):
+    answer, closed = exchange(site, sent, case.get("half_close", False))
     assert isinstance(answer, Response), answer
     assert answer.status in statuses, answer.head
-    assert closed, "the connection stays open after %d" % answer.status
-    assert answer["connection"] == "close"
+    # A path is refused after the head was parsed: the framing is certain, the connection can go on.
+    assert closed or case["side"] == "path", "the connection stays open after %d" % answer.status
     assert not complete(upstream(site))
 
 
@@ -107,7 +114,8 @@ def assert_accepted(site: Site, case: dict, sent: bytes):
     assert isinstance(answer, Response) and answer.status < 400, answer
     entries = complete(upstream(site))
     assert len(entries) == case.get("upstream_requests", 1), entries
-    check_upstream(case, entries[0])
+    if entries:
+        check_upstream(case, entries[0])
 
 
 def check_upstream(case: dict, entry: dict):
@@ -139,7 +147,7 @@ def check_request(site: Site, case: dict, sent: bytes, statuses: tuple[int, ...]
     elif expected == "ok":
         assert_accepted(site, case, sent)
     else:
-        assert_refused(site, sent, statuses or (expected,), case.get("half_close", False))
+        assert_refused(site, case, sent, statuses or (expected,))
 
 
 @pytest.mark.parametrize("case", load("request"))
@@ -163,9 +171,12 @@ def check_response(site: Site, case: dict, sent: bytes):
     to the app on which anything was wrong is not used again."""
     site.recorder.forget()
     path = site.recorder.answer("case", sent) + ("?close" if case.get("half_close") else "")
-    request = "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (case.get("request_method", "GET"), path)
-    answer, _ = exchange(site, request.encode())
     expected = case.get("server_expect", case["expect"])
+    # A GET whose connection breaks is sent again, for as long as a request may wait: that
+    # is tested elsewhere. A POST is not, so that the answer is about this one response.
+    method = case.get("request_method", "GET" if expected == "ok" else "POST")
+    request = "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" % (method, path)
+    answer, _ = exchange(site, request.encode())
     if expected == "ok":
         assert isinstance(answer, Response), answer
         assert answer.status == case.get("server_status", case.get("status", 200)), answer.head
@@ -176,8 +187,10 @@ def check_response(site: Site, case: dict, sent: bytes):
     if expected != "broken":
         assert isinstance(answer, Response) and answer.status == expected, answer
     used = {(entry["pid"], entry["connection"]) for entry in upstream(site)}
-    after = site.recorder.requests()[-1]
-    assert after["target"] == "/barrier" and (after["pid"], after["connection"]) not in used
+    for _ in range(CORES_COVERED):
+        site.get("/barrier")
+    after = [entry for entry in site.recorder.requests() if entry.get("target") == "/barrier"]
+    assert not [entry for entry in after if (entry["pid"], entry["connection"]) in used]
 
 
 @pytest.mark.parametrize("case", load("response"))
