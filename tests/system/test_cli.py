@@ -1,6 +1,7 @@
 """The command line: every command with right and wrong input, without a site and on a running one."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -336,6 +337,16 @@ def test_restart_replaces_every_instance_and_says_so(make_site):
     for name in ("app-1", "app-2"):
         assert re.search(r"^  %s  the new one is healthy" % name, done.stdout, re.M)
     assert json.loads(site.command("restart", "app", "--json").stdout)["instances"] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_stranger_is_told_that_the_site_is_another_users(site):
+    done = subprocess.run(
+        [str(BINARY), "status", "--file", str(site.file)], user="nobody", group="nogroup", extra_groups=[],
+        env=site.environment, capture_output=True, text=True, timeout=SECONDS,
+    )
+    assert done.returncode == 2 and not done.stdout
+    assert "another user" in done.stderr and "sudo" in done.stderr
 
 
 def test_a_second_up_of_the_same_site_is_refused(site):
