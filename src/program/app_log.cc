@@ -11,6 +11,8 @@
 namespace terrace::program {
 namespace {
 
+constexpr Duration kLookInterval = std::chrono::seconds(1);
+
 std::string time_text(WallTime time) {
   const auto since = time.time_since_epoch();
   const time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(since).count();
@@ -38,7 +40,19 @@ Result<void> AppLog::open_anew() {
   return {};
 }
 
+// Somebody may have renamed the file: then a new one is begun.
+void AppLog::follow_rotation() {
+  if (clock_.now() - looked_ < kLookInterval) return;
+  looked_ = clock_.now();
+  struct stat named{};
+  struct stat ours{};
+  const bool same = ::stat(path_.c_str(), &named) == 0 && ::fstat(file_.get(), &ours) == 0 &&
+                    named.st_ino == ours.st_ino && named.st_dev == ours.st_dev;
+  if (!same) (void)open_anew();
+}
+
 void AppLog::append(const std::string& text) {
+  follow_rotation();
   if (bytes_ > 0 && bytes_ + static_cast<int64_t>(text.size()) > kBytesMax) {
     ::rename(path_.c_str(), (path_ + ".1").c_str());
     (void)open_anew();

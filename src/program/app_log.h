@@ -23,8 +23,6 @@ class AppLog {
   explicit AppLog(const Clock& clock) : clock_(clock) {}
 
   Result<void> open(const std::string& path);
-  // After somebody moved the file away.
-  Result<void> open_anew();
   // Appends lines of one writer, one write(2) for all. A log that cannot be written
   // (disk full) stops nothing.
   void write(std::string_view name, const std::deque<std::string>& lines);
@@ -32,11 +30,14 @@ class AppLog {
 
  private:
   void append(const std::string& text);
+  Result<void> open_anew();
+  void follow_rotation();
 
   std::string path_;
   const Clock& clock_;
   Descriptor file_;
   int64_t bytes_ = 0;
+  Time looked_;  // when somebody last could have moved the file away
 };
 
 // Cuts a stream of bytes into lines. A line without an end after kLineBytesMax is

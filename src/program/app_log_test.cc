@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/file.h"
 
 namespace terrace::program {
@@ -42,6 +44,20 @@ TEST(AppLog, HasOneLineForEachWithTimeAndName) {
             "2023-11-14T22:13:20.000Z app-2: a\n"
             "2023-11-14T22:13:20.000Z app-2: b\n");
   ::unlink(path.c_str());
+}
+
+TEST(AppLog, BeginsANewFileWhenTheOldOneWasMovedAway) {
+  const std::string path = "/tmp/terrace-app-log-moved-" + std::to_string(::getpid());
+  VirtualClock clock;
+  AppLog log(clock);
+  ASSERT_TRUE(log.open(path));
+  log.write("app-1", "old");
+  ASSERT_EQ(::rename(path.c_str(), (path + ".1").c_str()), 0);
+  clock.advance(std::chrono::seconds(2));
+  log.write("app-1", "new");
+  EXPECT_EQ(*read_file(path, 4096), "2023-11-14T22:13:22.000Z app-1: new\n");
+  ::unlink(path.c_str());
+  ::unlink((path + ".1").c_str());
 }
 
 }  // namespace

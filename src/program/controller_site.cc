@@ -147,8 +147,6 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
     Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
     tell_supervisor(record, kept->get());
   }
-  // Somebody may have moved the log away.
-  (void)app_log_.open_anew();
   log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
   if (!complete_) return;
   configure_app();

@@ -139,6 +139,8 @@ Result<const Instances::Running*> Instances::start(const StartInstance& record) 
   if (const Result<void> done = prepare_folders(*user); !done) return std::unexpected(done.error());
   Result<Cgroup> group = make_group(record);
   if (!group) return std::unexpected(group.error());
+  // A killed supervisor leaves the sockets of its instances behind.
+  if (record.port == 0) ::unlink(std::string(record.socket.view()).c_str());
   InstancePlan plan = plan_of(record, *user);
   plan.group = &*group;
   Result<StartedInstance> started = start_instance(plan, options_.isolation);

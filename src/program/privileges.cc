@@ -111,12 +111,12 @@ Result<User> permitted_app_user(const std::string& name, const User& own, const 
   if (!root && !name.empty() && name != own.name)
     return fail(Code::kInvalid, "app user", "only root can start the app as another user");
   if (!root) return own;
-  if (name.empty() || name == app.name) return app;
-  const std::optional<User> user = find_user(name);
+  const bool standard = name.empty() || name == app.name;
+  const std::optional<User> user = standard ? app : find_user(name);
   if (!user) return fail(Code::kNotFound, "app user", "no such user");
   if (user->uid == 0 || user->gid == 0) return fail(Code::kInvalid, "app user", "the app never runs as root");
   if (user->uid == own.uid) return fail(Code::kInvalid, "app user", "the app needs a user of its own");
-  if (std::ranges::find(user->groups, app.gid) == user->groups.end())
+  if (!standard && std::ranges::find(user->groups, app.gid) == user->groups.end())
     return fail(Code::kInvalid, "app user", "not a member of the group terrace-app");
   return *user;
 }

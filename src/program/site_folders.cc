@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <vector>
 
 #include "base/file.h"
 
@@ -25,7 +27,31 @@ Result<void> make_one(const std::string& path, mode_t mode, const User& own) {
   return {};
 }
 
+std::vector<std::string> ancestors_of(const std::string& path) {
+  std::vector<std::string> folders;
+  for (size_t i = 1; i <= path.size(); ++i) {
+    if (i == path.size() || path[i] == '/') folders.push_back(path.substr(0, i));
+  }
+  return folders;
+}
+
 }  // namespace
+
+std::string closed_folder(const std::string& path, const User& user) {
+  const std::vector<std::string> folders = ancestors_of(path);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    if (!become(user, true)) ::_exit(0);
+    for (size_t i = 0; i < folders.size() && i < 255; ++i) {
+      if (::access(folders[i].c_str(), X_OK) != 0) ::_exit(static_cast<int>(i) + 1);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  const auto index = static_cast<size_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+  return index == 0 || index > folders.size() ? "" : folders[index - 1];
+}
 
 Result<void> make_site_folders(const Folders& folders, const User& own) {
   if (Result<void> done = make_one(folders.state, 0711, own); !done) return done;

@@ -3,6 +3,10 @@
 // Makes the folders of folders.h and takes the site's lock. The supervisor's first
 // act, still as root where it is.
 
+#include <sys/types.h>
+
+#include <string>
+
 #include "base/descriptor.h"
 #include "base/result.h"
 #include "program/folders.h"
@@ -14,6 +18,10 @@ namespace terrace::program {
 // app's user may pass through `state` and `run` to what is its own there. kInvalid
 // when a folder belongs to a stranger.
 Result<void> make_site_folders(const Folders& folders, const User& own);
+
+// The first folder on the way to `path`, itself included, that the user may not
+// enter; empty when all are open. Root only: a child tries it as that user.
+std::string closed_folder(const std::string& path, const User& user);
 
 // Writes our process id into the pid file and locks it as long as the descriptor is
 // open (flock(2): it belongs to the open file, so it ends with us, however we

@@ -86,6 +86,7 @@ class Supervisor {
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
   void handle_start(const StartInstance& record);
+  void say_if_limits_are_weak(const StartInstance& record);
   void send_site_file();
 
   void announce(const Listeners::Held& held, bool worker_too);
@@ -109,6 +110,7 @@ class Supervisor {
   Descriptor site_text_;  // what the controller last accepted
   std::optional<Site> site_;
   bool serving_ = false;
+  bool limits_said_ = false;
   Phase phase_ = Phase::kRunning;
   Time phase_deadline_;
   int exit_code_ = 0;
@@ -139,7 +141,8 @@ int Supervisor::run() {
   if (!start_child(worker_) || !start_child(controller_)) return kExitCannotStart;
   while (phase_ != Phase::kEnded) turn();
   ::unlink(control_socket(parts_.folders).c_str());
-  ::unlink(pid_file(parts_.folders).c_str());
+  // The file stays: removing it could take it from a successor that has just locked it.
+  (void)!::ftruncate(parts_.lock.get(), 0);
   return exit_code_;
 }
 
@@ -178,7 +181,12 @@ void Supervisor::read_signals() {
   while (::read(parts_.signals.get(), &info, sizeof info) == sizeof info) {
     switch (info.ssi_signo) {
       case SIGHUP:
-        send_site_file();
+        // From the kernel it means that the terminal is gone, from a person: reload.
+        if (info.ssi_code == SI_KERNEL) {
+          stop(0);
+        } else if (phase_ == Phase::kRunning) {
+          send_site_file();
+        }
         break;
       case SIGTERM:
       case SIGINT:
@@ -374,10 +382,21 @@ void Supervisor::handle_unlisten(const Unlisten& record) {
 void Supervisor::handle_start(const StartInstance& record) {
   const Result<const Instances::Running*> running =
       phase_ == Phase::kRunning ? instances_.start(record) : fail(Code::kUnavailable, "the site stops");
-  if (running) return report(**running);
+  if (running) {
+    say_if_limits_are_weak(record);
+    return report(**running);
+  }
   InstanceEnded ended{.slot = record.slot, .generation = record.generation};
   (void)ended.error.set(std::string_view(describe(running.error())).substr(0, 255));
   tell(controller_, ended);
+}
+
+void Supervisor::say_if_limits_are_weak(const StartInstance& record) {
+  const bool limited = record.memory_bytes > 0 || record.processes > 0;
+  if (!limited || instances_.limits() != Limits::kRlimit || std::exchange(limits_said_, true)) return;
+  log_.warning(
+      "control groups are not ours here: memory and processes are limited for each process, not for "
+      "an instance as a whole");
 }
 
 // The site file as it is on disk now, opened by us: it may be readable for root only.
@@ -476,6 +495,18 @@ void say_what_is_off(const Parts& parts, const Log& log) {
         "killed itself, they stay");
 }
 
+// Else the app could not read its own code, nor the worker its files.
+void say_what_is_closed(const Parts& parts, const Log& log) {
+  const std::string folder = parts.up.site_path.substr(0, parts.up.site_path.rfind('/'));
+  for (const User* user : {&parts.own, &parts.app}) {
+    const std::string closed = parts.root ? closed_folder(folder, *user) : "";
+    if (!closed.empty())
+      log.warning(
+          "a user of the site cannot enter its folder: move the site, to /srv perhaps, or open the folder",
+          {{"user", user->name}, {"closed", closed}});
+  }
+}
+
 bool prepare(Parts& parts, Log& log) {
   parts.root = ::geteuid() == 0;
   parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
@@ -500,6 +531,7 @@ bool prepare(Parts& parts, Log& log) {
   parts.cores = static_cast<uint32_t>(usable_cores());
   parts.isolation = possible_isolation();
   say_what_is_off(parts, log);
+  say_what_is_closed(parts, log);
   return true;
 }
 

@@ -299,6 +299,27 @@ def test_a_second_signal_ends_the_site_at_once(make_site):
     assert time.monotonic() - began < 5.0
 
 
+def test_a_stop_lets_the_request_in_flight_finish(make_site):
+    site = make_site()
+    with site.connect() as connection:
+        connection.send(b"GET /wait/answer HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        site.recorder.wait_for(2)
+        site.child.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_listening(site.port), "the address closed")
+        site.recorder.go("answer")
+        assert connection.read_response().status == 200
+    assert site.child.wait(10) == 0
+
+
+@needs_root
+def test_a_site_in_a_folder_that_is_closed_to_its_users_says_which(make_site):
+    site = make_site(start=False)
+    site.folder.chmod(0o700)
+    site.start(wait=False)
+    site.wait_for_log("cannot enter its folder")
+    assert "user=terrace-app closed=%s" % site.folder in site.log()
+
+
 @needs_root
 def test_an_instance_above_its_memory_is_killed_and_that_is_said(make_site):
     hungry = "/usr/bin/python3 -c 'import time; time.sleep(0.3); x = bytearray(300_000_000); time.sleep(600)'"
