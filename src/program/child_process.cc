@@ -27,7 +27,10 @@ void unblock_signals() {
 
 // What the C library and the sanitizers read; nothing of the site's.
 std::vector<char*> plain_environment() {
-  std::vector<char*> kept;
+  // The title of a process is written over its arguments and environment: where
+  // nothing else is kept, this is the room for it.
+  static char room[] = "TERRACE_PROCESS=a child of the supervisor";
+  std::vector<char*> kept = {room};
   for (char** each = environ; *each != nullptr; ++each) {
     const std::string_view name = std::string_view(*each).substr(0, std::string_view(*each).find('='));
     if (name == "TZ" || name.starts_with("LC_") || name == "LANG" || name.ends_with("SAN_OPTIONS"))
