@@ -22,7 +22,7 @@ PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-
 TIDY_FILES_MAX = 60  # of one run on what changed; `full` takes every file
 PROGRESS_SECONDS = 10.0
 FUZZ_SECONDS = {"": 20, "full": 600}
-INTERESTING = re.compile(r"FAILED|Failure|error:|ERROR:|\bfailed\b|Assertion|assert ", re.I)
+INTERESTING = re.compile(r": Failure$|\[  FAILED  \]|^FAILED|\berror: |ERROR: |runtime error|^E   |Assertion .* failed")
 
 
 @dataclass
