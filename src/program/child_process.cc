@@ -19,7 +19,10 @@ constexpr uint32_t kForgivenLives = 5;
 constexpr Duration kPauseFirst = std::chrono::milliseconds(100);
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 
-void unblock_signals() {
+// A service manager may signal every process of ours at once; only the supervisor
+// knows the order in which they end.
+void leave_signals_to_supervisor() {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::signal(signal, SIG_IGN);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -99,7 +102,7 @@ void ChildProcess::run(int channel, pid_t supervisor) const {
                  describe(done.error()).c_str());
     ::_exit(1);
   }
-  unblock_signals();
+  leave_signals_to_supervisor();
   ::close_range(kSupervisorChannel + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   std::string program = "terrace";
   std::string name = options_.name;

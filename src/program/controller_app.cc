@@ -333,6 +333,7 @@ Duration Controller::probe_pause(const ManagedInstance& instance) const {
 Task<void> Controller::probe_while_running(std::shared_ptr<ManagedInstance> instance) {
   const uint32_t slot = instance->record.slot;
   const uint32_t generation = instance->record.generation;
+  while (!site_) co_await instance->probe_now.wait(seconds(1));
   while (!instance->ended && !stopping_ && is_probed(member_of(*instance))) {
     health::HttpProbe request{.address = address_of(instance->record),
                               .host = site_->site.domain.empty() ? "localhost" : site_->site.domain,

@@ -300,6 +300,7 @@ void Supervisor::greet_controller() {
   }
   for (Instances::Running* running : ended) report_end(*running);
   tell(controller_, Complete{});
+  if (phase_ != Phase::kRunning) tell(controller_, Stop{});
 }
 
 void Supervisor::connect_both() {

@@ -290,6 +290,18 @@ def test_an_app_that_obeys_sigterm_is_not_killed(make_site):
     assert "app-1: stopped: exit status 0\n" in app_log(site)
 
 
+def test_a_sigterm_to_every_process_is_a_stop_in_order(make_site):
+    site = make_site()
+    with site.connect() as connection:
+        connection.send(b"GET /chunked/1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for one in site.find("terrace: "):
+            if "app" not in one.title:
+                os.kill(one.pid, signal.SIGTERM)
+        assert connection.read_response().status == 200
+    assert site.child.wait(10) == 0
+    assert "started again" not in site.log()
+
+
 def test_a_second_signal_ends_the_site_at_once(make_site):
     site = make_site(app={"run": STUBBORN, "grace": "10m"})
     site.child.send_signal(signal.SIGTERM)
