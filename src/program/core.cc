@@ -268,7 +268,7 @@ Task<void> Core::handle(http::Exchange& exchange) {
   if (served == web::Served::kNotMine) {
     const bool trusted_peer = trusted(exchange.peer());
     id = request_id(exchange, trusted_peer, id_text);
-    outcome = co_await ask_app(exchange, id, trusted_peer);
+    outcome = co_await ask_app(exchange, files.extra_fields(), id, trusted_peer);
     if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
   }
   const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
@@ -276,10 +276,12 @@ Task<void> Core::handle(http::Exchange& exchange) {
   metrics_.requests.in_flight.subtract();
 }
 
-Task<app::Outcome> Core::ask_app(http::Exchange& exchange, std::string_view request_id, bool trusted_peer) {
+// `extra`: of the site that the request began with, which a reload does not end before it.
+Task<app::Outcome> Core::ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
+                                 std::string_view request_id, bool trusted_peer) {
   const app::UpstreamContext context{
       .peer = exchange.peer(), .scheme = "http", .request_id = request_id, .trusted = trusted_peer};
-  return proxy_.handle(exchange, context, site_->files->extra_fields());
+  return proxy_.handle(exchange, context, extra);
 }
 
 bool Core::trusted(const net::Peer& peer) const {

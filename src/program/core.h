@@ -90,7 +90,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   void open_access_log();
   void copy_counters();
   bool trusted(const net::Peer& peer) const;
-  Task<app::Outcome> ask_app(http::Exchange& exchange, std::string_view request_id, bool trusted_peer);
+  Task<app::Outcome> ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
+                             std::string_view request_id, bool trusted_peer);
   std::string_view request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into);
   void record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
               std::string_view request_id);
