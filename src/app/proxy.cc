@@ -18,6 +18,7 @@ constexpr int kAttemptsMax = 20;
 constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
 // Bodies up to this length are sent before the response is awaited.
 constexpr uint64_t kShortBody = 16384;
+constexpr const char* kClientGone = "the client is gone";
 // Pieces relayed in a row before others get their turn.
 constexpr int kPiecesQuota = 16;
 
@@ -199,10 +200,10 @@ Task<void> Proxy::upload(Call& call) {
     }
     const Result<void> sent = co_await call.connection->write(*piece, options_.progress_max);
     if (!sent) co_return;
+    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
     if (!chunked) continue;
     const Result<void> ended = co_await call.connection->write("\r\n", options_.progress_max);
     if (!ended) co_return;
-    if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
   }
   if (chunked) {
     const Result<void> ended = co_await call.connection->write("0\r\n\r\n", options_.progress_max);
@@ -212,37 +213,43 @@ Task<void> Proxy::upload(Call& call) {
 }
 
 Task<Proxy::Next> Proxy::relay_response(Call& call) {
-  const Result<void> got = co_await call.connection->read_head(reactor_.now() + options_.response_timeout);
-  if (!got) co_return broken(call, got.error());
-  ResponseHead& head = call.connection->head();
-  const RequestHead& request = call.exchange.request();
-  if (head.status == 101) {
-    if (!request.upgrade) {
-      co_return broken(call, {.code = Code::kInvalid, .place = "response", .text = "101 without an upgrade"});
-    }
-    const Next next = co_await tunnel(call);
-    co_return next;
+  ClientConnection& connection = *call.connection;
+  const Time deadline = reactor_.now() + options_.response_timeout;
+  // Waited for here and not in a coroutine of the connection: this is every request's way.
+  for (;;) {
+    const Result<bool> complete = connection.read_head_now();
+    if (!complete) co_return broken(call, complete.error());
+    if (*complete) break;
+    const Result<void> ready = co_await connection.stream().readable(deadline);
+    if (!ready) co_return broken(call, ready.error());
   }
+  ResponseHead& head = connection.head();
+  if (head.status == 101) co_return co_await tunnel(call);
   for (const http::Field& field : call.response_fields) {
     if (head.fields.size() < http::Fields::kMax) head.fields.add(field);
   }
-  std::optional<uint64_t> length;
-  if (head.framing == Framing::kLength || head.has_content_length) length = head.content_length;
   const bool whole = head.framing == Framing::kLength && call.repeatable();
-  if (head.framing == Framing::kNone || whole) {
+  if (whole && !connection.body_here()) {
     // Nothing has left for the client yet: until the body is here whole, an instance
     // that dies costs no request.
-    const Result<void> buffered =
-        co_await call.connection->buffer_body(reactor_.now() + options_.response_timeout);
+    const Result<void> buffered = co_await connection.buffer_body(deadline);
     if (!buffered) co_return broken(call, buffered.error());
   }
-  co_return co_await relay_body(call, length);
+  if (!whole || !connection.body_here()) co_return co_await relay_body(call);
+  const Result<std::string_view> body = connection.take_body();
+  const Result<void> sent = co_await call.exchange.respond(head, *body);
+  if (sent) co_return Next::kDone;
+  call.outcome.why = kClientGone;
+  co_return Next::kFailed;
 }
 
-Task<Proxy::Next> Proxy::relay_body(Call& call, std::optional<uint64_t> length) {
+Task<Proxy::Next> Proxy::relay_body(Call& call) {
   ClientConnection& connection = *call.connection;
   Exchange& exchange = call.exchange;
-  exchange.begin(connection.head(), length);
+  const ResponseHead& head = connection.head();
+  std::optional<uint64_t> length;
+  if (head.framing == Framing::kLength || head.has_content_length) length = head.content_length;
+  exchange.begin(head, length);
   Result<std::string_view> piece = connection.take_body();
   for (int pieces = 1; piece; ++pieces) {
     // With nothing to send yet the head goes out alone: a stream of events may be long silent.
@@ -251,7 +258,7 @@ Task<Proxy::Next> Proxy::relay_body(Call& call, std::optional<uint64_t> length) 
                                                         : exchange.write(*piece);
     const Result<void> sent = co_await sending;
     if (!sent) {
-      call.outcome.why = "the client is gone";
+      call.outcome.why = kClientGone;
       co_return Next::kFailed;
     }
     if (connection.body_done()) co_return Next::kDone;
@@ -262,6 +269,9 @@ Task<Proxy::Next> Proxy::relay_body(Call& call, std::optional<uint64_t> length) 
 }
 
 Task<Proxy::Next> Proxy::tunnel(Call& call) {
+  if (!call.exchange.request().upgrade) {
+    co_return broken(call, {.code = Code::kInvalid, .place = "response", .text = "101 without an upgrade"});
+  }
   call.body_taken = true;
   call.exchange.begin(call.connection->head(), std::nullopt);
   const Result<void> sent = co_await call.exchange.flush();

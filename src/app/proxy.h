@@ -54,7 +54,7 @@ class Proxy {
   Task<void> upload(Call& call);
   Task<Next> exchange_with_upload(Call& call);
   Task<Next> relay_response(Call& call);
-  Task<Next> relay_body(Call& call, std::optional<uint64_t> length);
+  Task<Next> relay_body(Call& call);
   Task<Next> tunnel(Call& call);
   Task<void> pump_up(Call& call);
   Task<void> pump_down(Call& call);

@@ -61,31 +61,16 @@ Result<bool> ClientConnection::parse_head() {
   return true;
 }
 
-Task<Result<void>> ClientConnection::read_head(Time deadline) {
-  using Ready = Task<Result<void>>;
-  if (!stream_.maybe_readable()) return read_head_slowly(deadline);
-  const Result<size_t> n = fill_now();
-  if (!n && n.error().code == Code::kWouldBlock) return read_head_slowly(deadline);
-  if (!n) return Ready::ready(std::unexpected(n.error()));
-  if (*n == 0) return Ready::ready(fail(Code::kClosed, "response"));
-  const Result<bool> complete = parse_head();
-  if (!complete) return Ready::ready(std::unexpected(complete.error()));
-  if (*complete) return Ready::ready({});
-  return read_head_slowly(deadline);
-}
-
-Task<Result<void>> ClientConnection::read_head_slowly(Time deadline) {
-  for (;;) {
-    const Result<void> ready = co_await stream_.readable(deadline);
-    if (!ready) co_return ready;
+Result<bool> ClientConnection::read_head_now() {
+  while (stream_.maybe_readable()) {
     const Result<size_t> n = fill_now();
-    if (!n && n.error().code == Code::kWouldBlock) continue;
-    if (!n) co_return std::unexpected(n.error());
-    if (*n == 0) co_return fail(Code::kClosed, "response");
+    if (!n && n.error().code == Code::kWouldBlock) break;
+    if (!n) return std::unexpected(n.error());
+    if (*n == 0) return fail(Code::kClosed, "response");
     const Result<bool> complete = parse_head();
-    if (!complete) co_return std::unexpected(complete.error());
-    if (*complete) co_return Result<void>();
+    if (!complete || *complete) return complete;
   }
+  return false;
 }
 
 Result<std::string_view> ClientConnection::take_chunked() {

@@ -27,9 +27,10 @@ class ClientConnection {
   void start(Method method);
   // Sends bytes of a request. No frame when the socket takes them at once.
   Task<Result<void>> write(std::string_view bytes, Duration progress_max);
-  // Waits for the head of the response; 1xx heads before it are dropped, but 101
-  // ends the waiting. kInvalid for anything that is not HTTP, kClosed for an end.
-  Task<Result<void>> read_head(Time deadline);
+  // Reads what has come of the head of the response. True when it is complete, false
+  // to be called again once the stream is readable. 1xx heads before it are dropped,
+  // but 101 is complete. kInvalid for anything that is not HTTP, kClosed for an end.
+  Result<bool> read_head_now();
   const ResponseHead& head() const { return head_; }
   ResponseHead& head() { return head_; }
   // Any byte of a response has come: the backend did receive the request.
@@ -37,6 +38,8 @@ class ClientConnection {
   // The next piece of the body, at most `idle_max` after the last; empty at its end.
   // kClosed when it was cut short. The view is valid until the next call.
   Task<Result<std::string_view>> read_body(Duration idle_max);
+  // The whole body is here: take_body() gives all of it.
+  bool body_here() const { return head_.framing == Framing::kLength && end_ - begin_ >= remaining_; }
   // The piece that is here already, without waiting; empty when there is none.
   Result<std::string_view> take_body();
   bool body_done() const { return body_done_; }
@@ -52,7 +55,6 @@ class ClientConnection {
  private:
   std::string_view unread() const { return {in_.data() + begin_, end_ - begin_}; }
   Result<size_t> fill_now();
-  Task<Result<void>> read_head_slowly(Time deadline);
   Result<bool> parse_head();
   Task<Result<std::string_view>> wait_for_body(Duration idle_max);
   Result<std::string_view> take_chunked();
