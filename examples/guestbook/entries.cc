@@ -112,34 +112,37 @@ std::string database_path(const std::string& url) {
   return path.substr(path.find_last_of('/', path.find_first_not_of('/')));
 }
 
+void Entries::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
+
 Entries::Entries(const std::string& path) {
-  if (sqlite3_open(path.c_str(), &database_) != SQLITE_OK) refuse(database_, path.c_str());
-  sqlite3_busy_timeout(database_, kBusyMilliseconds);
-  execute(database_, "PRAGMA journal_mode = WAL");
-  execute(database_, "PRAGMA synchronous = NORMAL");
-  execute(database_,
+  sqlite3* database = nullptr;
+  const int opened = sqlite3_open(path.c_str(), &database);
+  database_.reset(database);  // to be closed even when it could not be opened
+  if (opened != SQLITE_OK) refuse(database, path.c_str());
+  sqlite3_busy_timeout(database, kBusyMilliseconds);
+  execute(database, "PRAGMA journal_mode = WAL");
+  execute(database, "PRAGMA synchronous = NORMAL");
+  execute(database,
           "CREATE TABLE IF NOT EXISTS entries ("
           " id INTEGER PRIMARY KEY AUTOINCREMENT,"
           " name TEXT NOT NULL, message TEXT NOT NULL, created_at INTEGER NOT NULL)");
 }
 
-Entries::~Entries() { sqlite3_close(database_); }
-
 Entry Entries::add(const Draft& draft) {
   Entry entry{.id = 0, .name = draft.name, .message = draft.message, .created_at = std::time(nullptr)};
   const std::lock_guard lock(mutex_);
-  Statement insert(database_, "INSERT INTO entries (name, message, created_at) VALUES (?, ?, ?)");
+  Statement insert(database_.get(), "INSERT INTO entries (name, message, created_at) VALUES (?, ?, ?)");
   insert.bind(1, entry.name);
   insert.bind(2, entry.message);
   insert.bind(3, entry.created_at);
   insert.next();
-  entry.id = sqlite3_last_insert_rowid(database_);
+  entry.id = sqlite3_last_insert_rowid(database_.get());
   return entry;
 }
 
 std::vector<Entry> Entries::newest(int64_t count, int64_t skip) {
   const std::lock_guard lock(mutex_);
-  Statement select(database_,
+  Statement select(database_.get(),
                    "SELECT id, name, message, created_at FROM entries ORDER BY id DESC LIMIT ? OFFSET ?");
   select.bind(1, count);
   select.bind(2, skip);
@@ -155,7 +158,7 @@ std::vector<Entry> Entries::newest(int64_t count, int64_t skip) {
 
 int64_t Entries::count() {
   const std::lock_guard lock(mutex_);
-  Statement select(database_, "SELECT count(*) FROM entries");
+  Statement select(database_.get(), "SELECT count(*) FROM entries");
   select.next();
   return select.number(0);
 }

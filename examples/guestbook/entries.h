@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,9 +42,6 @@ std::string database_path(const std::string& url);
 class Entries {
  public:
   explicit Entries(const std::string& path);
-  ~Entries();
-  Entries(const Entries&) = delete;
-  Entries& operator=(const Entries&) = delete;
 
   Entry add(const Draft& draft);
   // The newest first: `count` of them, after the first `skip`.
@@ -51,8 +49,11 @@ class Entries {
   int64_t count();
 
  private:
+  struct Close {
+    void operator()(sqlite3* database) const;
+  };
   std::mutex mutex_;
-  sqlite3* database_ = nullptr;
+  std::unique_ptr<sqlite3, Close> database_;
 };
 
 }  // namespace guestbook
