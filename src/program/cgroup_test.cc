@@ -49,7 +49,7 @@ TEST(Cgroup, KillsAProcessThatTakesMoreMemoryThanItsLimitAndSaysSo) {
   if (pid == 0) {
     if (!group->enter()) ::_exit(1);
     constexpr size_t kBytes = 64 << 20;
-    ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    (void)::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     ::_exit(0);
   }
   int status = 0;

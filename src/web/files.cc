@@ -10,7 +10,7 @@ constexpr int kRoundsMax = 4;
 
 class LoadWork final : public Loader::Work {
  public:
-  LoadWork(const LoadRequest& request) : request_(request) {}
+  explicit LoadWork(const LoadRequest& request) : request_(request) {}
   void run() override { result = load_path(request_, Patience::kMayBlock); }
   std::optional<Result<Loaded>> result;
 
