@@ -13,6 +13,9 @@ using http::ResponseHead;
 
 // Tries of one request before it is given up, whatever the reasons.
 constexpr int kAttemptsMax = 20;
+// How often a request is sent once more after an instance took it and died: it may be
+// the request that kills them, and must not go round until all are dead.
+constexpr int kResendsMax = 2;
 // A request that must not be sent twice takes only a connection used this recently:
 // the instance will hardly be closing it just now.
 constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
@@ -40,6 +43,7 @@ struct Proxy::Call {
   std::unique_ptr<ClientConnection> connection{};
   bool pooled = false;      // the connection has carried a request before
   bool body_taken = false;  // bytes of the request body are gone: it cannot be sent again
+  int resends = 0;
   bool upload_done = true;
   std::optional<Error> upload_error{};
   Outcome outcome{};
@@ -117,7 +121,7 @@ Proxy::Next Proxy::broken(Call& call, const Error& error) {
   // An instance may close a connection that was idle just when it is used again.
   const bool blameless = call.pooled && !call.connection->answered();
   if (!blameless) backends_.failed(*call.instance);
-  if (call.repeatable()) return Next::kAgain;
+  if (call.repeatable() && call.resends++ < kResendsMax) return Next::kAgain;
   return give_up(call, 502, "the app broke the connection");
 }
 

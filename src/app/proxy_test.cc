@@ -190,6 +190,19 @@ TEST_F(ProxyTest, SendsAnIdempotentRequestAgainWhenItsInstanceDied) {
   EXPECT_TRUE(ask(kGet).ends_with("ok"));
 }
 
+TEST_F(ProxyTest, ARequestThatKillsItsInstancesIsSentToThreeAtMost) {
+  const ScriptedInstance::Answer dies{.bytes = "", .close = true};
+  std::deque<ScriptedInstance> instances;
+  for (uint32_t i = 0; i < 4; ++i) {
+    instances.emplace_back(std::deque<ScriptedInstance::Answer>{dies, dies});
+    add(i, instances.back().port);
+  }
+  EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 502 "));
+  int killed = 0;
+  for (ScriptedInstance& one : instances) killed += one.heard().empty() ? 0 : 1;
+  EXPECT_EQ(killed, 3);
+}
+
 TEST_F(ProxyTest, SendsNoPostTwice) {
   ScriptedInstance dying({{.bytes = "", .close = true, .read_also = "abc"}});
   add(1, dying.port);

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "http/url.h"
+#include "topology/host.h"
+
 namespace terrace::program {
 namespace {
 
@@ -13,8 +16,7 @@ constexpr Duration kTick = std::chrono::milliseconds(100);
 // looked at again (it may have been rotated) after that many.
 constexpr int kTicksPerFlush = 2;
 constexpr int kTicksPerReopen = 10;
-// Old sites are kept until their last exchange has ended.
-constexpr uint16_t kHexDigits = 32;  // of a request id: 128 bits
+constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
 
@@ -39,6 +41,13 @@ bool plain_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::ranges::all_of(id, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
   });
+}
+
+// A stranger has to ask for our domain; from this machine itself any name will do,
+// so that a health check may say localhost.
+bool answers_to(const topology::Site& site, std::string_view authority, const net::Peer& peer) {
+  if (authority.empty() || peer.local || peer.ip.is_loopback()) return true;
+  return topology::is_name_of(site, http::host_of(authority));
 }
 
 monitor::ServedFrom served_from(int status, bool by_app) {
@@ -264,7 +273,12 @@ Task<void> Core::handle(http::Exchange& exchange) {
   app::Outcome outcome;
   char id_text[kHexDigits];
   std::string_view id;
-  const web::Served served = co_await files.serve(exchange);
+  web::Served served = web::Served::kAnswered;
+  if (answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
+    served = co_await files.serve(exchange);
+  } else {
+    co_await files.respond_error(exchange, 421);
+  }
   if (served == web::Served::kNotMine) {
     const bool trusted_peer = trusted(exchange.peer());
     id = request_id(exchange, trusted_peer, id_text);

@@ -38,6 +38,8 @@ constexpr uid_t kOwnNumber = 61'190;
 constexpr uid_t kAppNumber = 61'191;
 // How long the worker may finish what is in flight when the site stops.
 constexpr std::chrono::seconds kDrainLimit{30};
+// Who pressed Ctrl-C is waiting.
+constexpr std::chrono::seconds kInterruptLimit{3};
 // How long the controller may write the last lines of the log.
 constexpr std::chrono::seconds kControllerLimit{2};
 constexpr int kRecordsPerTurn = 64;
@@ -93,7 +95,7 @@ class Supervisor {
   void report(const Instances::Running& running);
   void report_end(Instances::Running& running);
 
-  void stop(int exit_code);
+  void stop(int exit_code, std::chrono::seconds limit = kDrainLimit);
   void stop_at_once();
   void end_instances();
   void advance_stop();
@@ -191,7 +193,7 @@ void Supervisor::read_signals() {
       case SIGTERM:
       case SIGINT:
         if (phase_ == Phase::kRunning) {
-          stop(0);
+          stop(0, info.ssi_signo == SIGINT ? kInterruptLimit : kDrainLimit);
         } else {
           stop_at_once();
         }
@@ -420,16 +422,16 @@ void Supervisor::report_end(Instances::Running& running) {
 
 // ---- the end
 
-void Supervisor::stop(int exit_code) {
+void Supervisor::stop(int exit_code, std::chrono::seconds limit) {
   if (phase_ != Phase::kRunning) return;
   exit_code_ = exit_code;
   notify_service("STOPPING=1");
   log_.info("the site stops");
   phase_ = Phase::kDraining;
-  phase_deadline_ = now_ + kDrainLimit;
+  phase_deadline_ = now_ + limit;
   worker_.stay_away();
   listeners_.close();
-  const Stop stop{.limit_ms = std::chrono::milliseconds(kDrainLimit).count()};
+  const Stop stop{.limit_ms = static_cast<uint32_t>(std::chrono::milliseconds(limit).count())};
   tell(controller_, stop);
   tell(worker_, stop);
 }

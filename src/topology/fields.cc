@@ -26,7 +26,8 @@ Table site_table(SiteTable& site) {
            .form = site_name(),
            .example = R"("shop")"},
           {.name = "domain",
-           .about = "The name that visitors type, without `www.`. Requests for another host are refused. "
+           .about = "The name that visitors type, without `www.`. Requests for another host get 421, but "
+                    "those from this machine itself. "
                     "Without it the site answers to any host, which suits a laptop.",
            .slot = &site.domain,
            .form = domain_name(),
