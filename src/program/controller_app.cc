@@ -65,7 +65,7 @@ net::Address address_of(const InstanceRunning& record) {
 }  // namespace
 
 std::string end_text(const InstanceEnded& record) {
-  if (record.error.view().size() > 0) return "not started: " + std::string(record.error.view());
+  if (!record.error.view().empty()) return "not started: " + std::string(record.error.view());
   // A shell in between turns the signal into a status (POSIX, 2.8.2).
   const bool killed = WIFSIGNALED(record.status) || WEXITSTATUS(record.status) == 128 + SIGKILL;
   if (record.out_of_memory != 0 && killed) return "out of memory";

@@ -148,18 +148,19 @@ TEST_F(CodingTest, CompressesOnceForManyWhoAskTogether) {
   start();
   std::vector<Exchange> exchanges;
   int done = 0;
+  bool all_done = false;
   struct Run {
-    static Task<void> ask(FileServer& server, http::Exchange& exchange, int& done) {
+    static Task<void> ask(FileServer& server, http::Exchange& exchange, int& done, bool& all_done) {
       [[maybe_unused]] const Served served = co_await server.serve(exchange);
-      ++done;
+      all_done = ++done == 20;
     }
   };
   for (int i = 0; i < 20; ++i) {
     exchanges.push_back(make("/a.css"));
     exchanges.back()->add("Accept-Encoding", "br");
-    scope_.spawn(Run::ask(*server_, *exchanges.back(), done));
+    scope_.spawn(Run::ask(*server_, *exchanges.back(), done, all_done));
   }
-  for (int i = 0; i < 1000 && done < 20; ++i) turn();
+  reactor_->run_until(all_done, std::chrono::seconds(10));
   EXPECT_EQ(done, 20);
   for (const Exchange& exchange : exchanges) EXPECT_EQ(exchange->value("Content-Encoding"), "br");
   EXPECT_EQ(server_->metrics().compressions.get(), 1u);
