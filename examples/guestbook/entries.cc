@@ -10,6 +10,7 @@ namespace guestbook {
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;
+constexpr int kBusyPauseMilliseconds = 5;
 
 [[noreturn]] void refuse(sqlite3* database, const char* doing) {
   throw std::runtime_error(std::string(doing) + ": " + sqlite3_errmsg(database));
@@ -48,6 +49,17 @@ class Statement {
   sqlite3* database_;
   sqlite3_stmt* statement_ = nullptr;
 };
+
+// Write-ahead logging. Several instances start at once, and only one can change the
+// mode; SQLite does not wait for the others there, whatever its busy timeout.
+void enter_wal(sqlite3* database) {
+  for (int waited = 0;; waited += kBusyPauseMilliseconds) {
+    const int result = sqlite3_exec(database, "PRAGMA journal_mode = WAL", nullptr, nullptr, nullptr);
+    if (result == SQLITE_OK) return;
+    if (result != SQLITE_BUSY || waited >= kBusyMilliseconds) refuse(database, "PRAGMA journal_mode = WAL");
+    sqlite3_sleep(kBusyPauseMilliseconds);
+  }
+}
 
 // The length of the UTF-8 sequence that begins with this byte; 0 for none.
 size_t sequence_length(unsigned char first) {
@@ -120,7 +132,7 @@ Entries::Entries(const std::string& path) {
   database_.reset(database);  // to be closed even when it could not be opened
   if (opened != SQLITE_OK) refuse(database, path.c_str());
   sqlite3_busy_timeout(database, kBusyMilliseconds);
-  execute(database, "PRAGMA journal_mode = WAL");
+  enter_wal(database);
   execute(database, "PRAGMA synchronous = NORMAL");
   execute(database,
           "CREATE TABLE IF NOT EXISTS entries ("

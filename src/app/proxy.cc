@@ -1,5 +1,7 @@
 #include "app/proxy.h"
 
+#include <algorithm>
+
 #include "reactor/scope.h"
 
 namespace terrace::app {
@@ -13,9 +15,10 @@ using http::ResponseHead;
 
 // Tries of one request before it is given up, whatever the reasons.
 constexpr int kAttemptsMax = 20;
-// How often a request is sent once more after an instance took it and died: it may be
-// the request that kills them, and must not go round until all are dead.
-constexpr int kResendsMax = 2;
+// How often a request is sent once more after an instance took it and died: as often as
+// there are instances, since all may die at once, and twice at least. Without an end a
+// request that kills whoever gets it would go round for ever.
+constexpr size_t kResendsAtLeast = 2;
 // A request that must not be sent twice takes only a connection used this recently:
 // the instance will hardly be closing it just now.
 constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
@@ -43,7 +46,7 @@ struct Proxy::Call {
   std::unique_ptr<ClientConnection> connection{};
   bool pooled = false;      // the connection has carried a request before
   bool body_taken = false;  // bytes of the request body are gone: it cannot be sent again
-  int resends = 0;
+  size_t resends = 0;
   bool upload_done = true;
   std::optional<Error> upload_error{};
   Outcome outcome{};
@@ -120,8 +123,11 @@ Proxy::Next Proxy::broken(Call& call, const Error& error) {
   }
   // An instance may close a connection that was idle just when it is used again.
   const bool blameless = call.pooled && !call.connection->answered();
+  // Its other idle connections have most likely gone the same way.
+  call.instance->pool.clear();
   if (!blameless) backends_.failed(*call.instance);
-  if (call.repeatable() && call.resends++ < kResendsMax) return Next::kAgain;
+  const size_t resends_max = std::max(kResendsAtLeast, backends_.instances().size());
+  if (call.repeatable() && call.resends++ < resends_max) return Next::kAgain;
   return give_up(call, 502, "the app broke the connection");
 }
 
