@@ -120,6 +120,13 @@ void Backends::wake(int count) {
   }
 }
 
+bool Backends::Turn::await_ready() noexcept {
+  if (backends_.reactor_.now() >= deadline_) return true;
+  if (!backends_.full()) return false;
+  backends_.metrics_.queue_overflows.add();
+  return true;
+}
+
 void Backends::Turn::await_suspend(std::coroutine_handle<> waiting) {
   waiting_ = waiting;
   woken_ = false;
@@ -139,7 +146,7 @@ void Backends::Turn::leave() {
 
 void Backends::Turn::expired() {
   leave();
-  backends_.queue_timeouts_.add();
+  backends_.metrics_.queue_timeouts.add();
   backends_.reactor_.resume_later(waiting_);
 }
 

@@ -63,6 +63,14 @@ class InstanceEvents {
   virtual void failed(uint32_t slot, uint32_t generation, uint32_t failures) = 0;
 };
 
+// What this core's proxy has counted. Written by the core, read by any thread.
+struct ProxyMetrics {
+  Counter queue_timeouts;   // waited for the limit
+  Counter queue_overflows;  // turned away at once: the queue was full
+  Counter retries;          // after a failed connect, or after an instance died without an answer
+  Gauge tunnels;            // open upgraded connections
+};
+
 class Backends {
  public:
   struct Limits {
@@ -96,7 +104,7 @@ class Backends {
   class Turn;
   Turn turn(Time deadline);
   int waiting() const { return waiting_; }
-  uint64_t queue_timeouts() const { return queue_timeouts_.get(); }
+  ProxyMetrics& metrics() { return metrics_; }
   bool full() const { return waiting_ >= limits_.queue_max; }
   const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
 
@@ -116,13 +124,13 @@ class Backends {
   Turn* first_ = nullptr;  // the queue, oldest first
   Turn* last_ = nullptr;
   int waiting_ = 0;
-  Counter queue_timeouts_;
+  ProxyMetrics metrics_;
 };
 
 class [[nodiscard]] Backends::Turn final : Timer {
  public:
   Turn(Backends& backends, Time deadline) : backends_(backends), deadline_(deadline) {}
-  bool await_ready() const noexcept { return backends_.full() || backends_.reactor_.now() >= deadline_; }
+  bool await_ready() noexcept;
   void await_suspend(std::coroutine_handle<> waiting);
   // True when it is this request's turn.
   bool await_resume();

@@ -128,10 +128,11 @@ TEST_F(BackendsTest, TurnAWaiterAwayAtItsDeadlineAndWhenTheQueueIsFull) {
   scope_.spawn(wait_turn(backends_, reactor_->now() + 20ms, order, 2, done));
   scope_.spawn(wait_turn(backends_, reactor_->now() + 2s, order, 3, done));
   EXPECT_EQ(order, std::vector<int>{-3}) << "full: at once";
+  EXPECT_EQ(backends_.metrics().queue_overflows.get(), 1u);
   const bool never = false;
   reactor_->run_until(never, 60ms);
   EXPECT_EQ(order.size(), 3u);
-  EXPECT_EQ(backends_.queue_timeouts(), 2u);
+  EXPECT_EQ(backends_.metrics().queue_timeouts.get(), 2u);
   EXPECT_EQ(backends_.waiting(), 0);
 }
 

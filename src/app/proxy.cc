@@ -84,6 +84,7 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
     }
     backends_.release(*call.instance);
     if (next != Next::kAgain) break;
+    backends_.metrics().retries.add();
     if (++attempts == kAttemptsMax) {
       give_up(call, 502, "every attempt failed");
       break;
@@ -286,10 +287,12 @@ Task<Proxy::Next> Proxy::tunnel(Call& call) {
   call.exchange.begin(call.connection->head(), std::nullopt);
   const Result<void> sent = co_await call.exchange.flush();
   if (!sent) co_return Next::kFailed;
+  backends_.metrics().tunnels.add();
   Scope scope;
   scope.spawn(pump_up(call));
   scope.spawn(pump_down(call));
   co_await scope.join();
+  backends_.metrics().tunnels.subtract();
   co_return Next::kDone;
 }
 

@@ -169,12 +169,14 @@ void write_queue_and_files(Exposition& page, const RequestTotals& totals) {
           totals.queue_timeouts);
   counter(page, "terrace_queue_overflows_total", "Requests answered 503 at once because the queue was full.",
           totals.queue_overflows);
-  counter(page, "terrace_app_retries_total", "Requests sent to another instance after a failed connect.",
-          totals.retries);
+  counter(page, "terrace_app_retries_total",
+          "Requests sent once more, after a failed connect or the death of an instance.", totals.retries);
   counter(page, "terrace_static_cache_hits_total", "Files whose metadata was in the cache.",
           totals.static_cache_hits);
   counter(page, "terrace_static_cache_misses_total", "Files whose metadata had to be read.",
           totals.static_cache_misses);
+  counter(page, "terrace_worker_allocations_total",
+          "Times that a pool of the worker went to the heap; constant in steady state.", totals.allocations);
 }
 
 // One family with one sample per instance, of the member that `value` gives.

@@ -38,6 +38,7 @@ void RequestTotals::add(const RequestMetrics& core) {
   retries += core.retries.get();
   static_cache_hits += core.static_cache_hits.get();
   static_cache_misses += core.static_cache_misses.get();
+  allocations += core.allocations.get();
 }
 
 uint64_t RequestTotals::requests_count() const {

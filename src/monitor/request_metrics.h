@@ -55,9 +55,10 @@ struct RequestMetrics {
   Gauge queue_length;                                 // requests that wait for an instance
   Counter queue_timeouts;                             // waited for the limit, answered 503
   Counter queue_overflows;                            // answered 503 at once: the queue was full
-  Counter retries;                                    // sent to another instance after a failed connect
+  Counter retries;                                    // sent once more: a failed connect, a dead instance
   Counter static_cache_hits;                          // file metadata found in the cache
   Counter static_cache_misses;
+  Counter allocations;  // of the pools, from the heap: constant in steady state
 
   void finished(const Finished& request) {
     requests[code_class(request.status)][static_cast<size_t>(request.served_from)].add();
@@ -100,6 +101,7 @@ struct RequestTotals {
   uint64_t retries = 0;
   uint64_t static_cache_hits = 0;
   uint64_t static_cache_misses = 0;
+  uint64_t allocations = 0;
 
   void add(const RequestMetrics& core);
   uint64_t requests_count() const;

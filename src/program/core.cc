@@ -164,6 +164,8 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
     if (const Result<net::Network> network = net::Network::parse(text)) next->trusted.push_back(*network);
   }
   apply_limits(*site);
+  copy_static_counters();
+  hits_said_ = misses_said_ = 0;
   std::swap(site_, next);
   if (next) scope_.spawn(retire(std::move(next)));
   open_access_log();
@@ -221,14 +223,27 @@ void Core::copy_counters() {
   requests.connections.add(server.connections_open.get() - requests.connections.get());
   requests.queue_length.add(backends_.waiting() - queued_said_);
   queued_said_ = backends_.waiting();
-  requests.queue_timeouts.add(backends_.queue_timeouts() - timeouts_said_);
-  timeouts_said_ = backends_.queue_timeouts();
-  metrics_.frame_allocations.add(FramePool::heap_allocations() - metrics_.frame_allocations.get());
-  metrics_.buffer_allocations.add(reactor_.buffers().heap_allocations() - metrics_.buffer_allocations.get());
-  metrics_.exchange_allocations.add(server_.exchanges_made() - metrics_.exchange_allocations.get());
+  const app::ProxyMetrics& proxy = backends_.metrics();
+  requests.queue_timeouts.add(proxy.queue_timeouts.get() - requests.queue_timeouts.get());
+  requests.queue_overflows.add(proxy.queue_overflows.get() - requests.queue_overflows.get());
+  requests.retries.add(proxy.retries.get() - requests.retries.get());
+  requests.tunnels.add(proxy.tunnels.get() - requests.tunnels.get());
+  requests.allocations.add(FramePool::heap_allocations() + reactor_.buffers().heap_allocations() +
+                           server_.exchanges_made() - requests.allocations.get());
+  copy_static_counters();
   if (!access_log_) return;
   metrics_.access_lines_written.add(access_log_->lines_written().get() - metrics_.access_lines_written.get());
   metrics_.access_lines_dropped.add(access_log_->lines_dropped().get() - metrics_.access_lines_dropped.get());
+}
+
+// The file server is a new one after each reload; the sum goes on.
+void Core::copy_static_counters() {
+  if (!site_) return;
+  const web::Metrics& files = site_->files->metrics();
+  metrics_.requests.static_cache_hits.add(files.hits.get() - hits_said_);
+  metrics_.requests.static_cache_misses.add(files.loads.get() - misses_said_);
+  hits_said_ = files.hits.get();
+  misses_said_ = files.loads.get();
 }
 
 // Opens access.log, or the new file of that name once the old one was moved away.
@@ -318,6 +333,29 @@ std::string_view Core::request_id(const http::Exchange& exchange, bool trusted_p
   return {into.data(), kHexDigits};
 }
 
+// Who asked: the peer, or behind trusted proxies the last address in X-Forwarded-For
+// that is not one of theirs.
+net::Peer Core::client_of(http::Exchange& exchange) const {
+  net::Peer client = exchange.peer();
+  const http::Fields& fields = exchange.request().fields;
+  for (const http::Field* field = fields.end(); field != fields.begin() && trusted(client);) {
+    --field;
+    if (field->id != http::HeaderId::kXForwardedFor) continue;
+    std::string_view rest = field->value;
+    while (!rest.empty() && trusted(client)) {
+      const size_t comma = rest.rfind(',');
+      std::string_view one = rest.substr(comma == std::string_view::npos ? 0 : comma + 1);
+      rest = rest.substr(0, comma == std::string_view::npos ? 0 : comma);
+      while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+      const Result<net::Ip> ip = net::Ip::parse(one);
+      if (!ip) return client;
+      client.ip = *ip;
+      client.local = false;
+    }
+  }
+  return client;
+}
+
 void Core::record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
                   std::string_view request_id) {
   const Duration duration = reactor_.now() - exchange.started();
@@ -329,7 +367,7 @@ void Core::record(http::Exchange& exchange, monitor::ServedFrom from, const app:
   const http::RequestHead& request = exchange.request();
   char client[64];
   access_log_->add({.time = reactor_.clock().wall(),
-                    .client = exchange.peer().ip.print(client),
+                    .client = client_of(exchange).ip.print(client),
                     .method = request.method_text,
                     .host = request.authority,
                     .target = request.target,

@@ -43,9 +43,6 @@ class Core final : public http::Handler, app::InstanceEvents {
     monitor::RequestMetrics requests;
     Counter access_lines_written;
     Counter access_lines_dropped;
-    Counter frame_allocations;   // heap allocations of coroutine frames, exchanges and buffers:
-    Counter buffer_allocations;  // constant in steady state
-    Counter exchange_allocations;
   };
 
   Core(Reactor& reactor, CoreEvents& events, const Options& options, const Log& log);
@@ -90,7 +87,9 @@ class Core final : public http::Handler, app::InstanceEvents {
   void apply_limits(const topology::Site& site);
   void open_access_log();
   void copy_counters();
+  void copy_static_counters();
   bool trusted(const net::Peer& peer) const;
+  net::Peer client_of(http::Exchange& exchange) const;
   Task<app::Outcome> ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
                              std::string_view request_id, bool trusted_peer);
   std::string_view request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into);
@@ -114,7 +113,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   topology::AccessLog access_form_ = topology::AccessLog::kOff;
   Scope scope_;
   int64_t queued_said_ = 0;
-  uint64_t timeouts_said_ = 0;
+  uint64_t hits_said_ = 0;  // of the present site's file server
+  uint64_t misses_said_ = 0;
   bool stopping_ = false;
 };
 

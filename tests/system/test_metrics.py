@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -102,3 +103,53 @@ def test_the_admin_address_knows_nothing_else(site):
         assert connection.get("/", host="127.0.0.1").status == 404
     with site.connect() as connection:
         assert "terrace_http_requests_total" not in connection.get("/metrics").text
+
+
+def test_serving_allocates_nothing_in_steady_state(make_site):
+    """The worker's pools: frames, buffers, exchanges. Static files, the app and the access log."""
+    site = make_site(web={"files": "public"}, files={"public/a.txt": "hello"})
+
+    def serve(count: int):
+        with site.connect() as connection:
+            for _ in range(count):
+                assert connection.get("/a.txt").status == 200
+                assert connection.get("/bytes/100").status == 200
+
+    series = "terrace_worker_allocations_total"
+    for _ in range(8):  # connections land on either core: both get warm
+        serve(20)
+    time.sleep(0.3)  # counters are copied ten times a second
+    before = site.metrics()[series]
+    serve(500)
+    time.sleep(0.3)
+    assert site.metrics()[series] - before <= 20, "a new connection may cost a few, a thousand requests none"
+
+
+def test_tunnels_retries_and_the_static_cache_are_counted(make_site):
+    site = make_site(web={"files": "public"}, files={"public/a.txt": "hello"})
+    for _ in range(20):
+        assert site.get("/a.txt").status == 200
+    wait_for_more(site, "terrace_static_cache_hits_total")
+    wait_for_more(site, "terrace_static_cache_misses_total")
+    with site.connect() as connection:
+        connection.send(b"GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        assert connection.read_head().status == 101
+        wait_for_value(site, "terrace_http_tunnels", 1)
+    wait_for_value(site, "terrace_http_tunnels", 0)
+    site.get("/exit/1")
+    wait_for_more(site, "terrace_app_retries_total")
+
+
+def test_requests_that_find_the_queue_full_are_counted(make_site):
+    site = make_site(app={"connections_max": 1, "queue": 1, "queue_timeout": "20s"})
+    waiting = [site.connect() for _ in range(8)]
+    for connection in waiting:
+        connection.send(b"GET /wait/turn HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_for_more(site, "terrace_queue_overflows_total")
+    site.recorder.go("turn")
+    for connection in waiting:
+        connection.close()
+
+
+def wait_for_more(site, series: str):
+    wait_until(lambda: site.metrics().get(series, 0) > 0, series + " above 0", SECONDS)

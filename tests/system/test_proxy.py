@@ -1,6 +1,7 @@
 """What a user's application lives through behind Terrace: streams, tunnels, slow
 peers, instances that die, reloads and restarts under load."""
 
+import json
 import os
 import re
 import signal
@@ -189,6 +190,10 @@ def test_a_trusted_proxy_is_believed(make_site):
     assert seen["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     assert seen["x-forwarded-proto"] == "https"
     assert seen["x-request-id"] == "mine"
+    log = site.folder / "terrace" / "log" / "access.log"
+    wait_until(lambda: "/seen" in log.read_text(), "the line in the access log")
+    (line,) = [json.loads(one) for one in log.read_text().splitlines() if '"/seen"' in one]
+    assert line["client"] == "1.2.3.4"
 
 
 def test_every_request_has_an_id_of_its_own(site):
