@@ -28,6 +28,18 @@ TREE = (
 # Does not end on SIGTERM.
 STUBBORN = "/usr/bin/python3 -u recorder.py & trap '' TERM; while :; do sleep 1; done"
 
+# A server of node that leaves two children behind: one in a session of its own, one without its parent, too.
+NODE = {
+    "package.json": '{"name": "site", "version": "1.0.0", "scripts": {"start": "sh -c \'node server.js\'"}}',
+    "server.js": """
+        const { spawn } = require("child_process");
+        const own = { detached: true, stdio: "ignore" };
+        spawn("sleep", ["1001"], own).unref();
+        spawn("sh", ["-c", "setsid sh -c 'sleep 1002 & exit' & exit"], own).unref();
+        require("http").createServer((request, response) => response.end("node\\n")).listen(process.env.PORT, "127.0.0.1");
+    """,
+}
+
 
 def status(site) -> dict:
     return json.loads(site.command("status", "--json", check=False).stdout)
@@ -71,6 +83,28 @@ def test_when_the_supervisor_is_killed_nothing_of_the_site_outlives_it(make_site
     site.child.wait()
     wait_until(lambda: not [p for p in tree if is_running(p.pid)], "all %d processes gone" % len(tree), 5.0, 0.001)
     print("%d processes were gone after %.0f ms" % (len(tree), (time.monotonic() - began) * 1000))
+    assert not site.left_behind()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_npm_and_node_have_started_does_not_outlive_it_either(make_site, user):
+    site = make_site(start=False, user=user, files={**NODE, "cache/.keep": ""}, app={
+        "run": "npm start --no-update-notifier", "health": "/",
+        "env": {"PATH": os.environ["PATH"], "npm_config_cache": "cache"}})
+    (site.folder / "cache").chmod(0o777)
+    site.start(wait=False)
+    site.wait_until_serving(60.0)
+    assert site.get("/").text == "node\n"
+    wait_until(lambda: sorted(p.title for p in site.find("sleep 100")) == ["sleep 1001", "sleep 1002"],
+               "two detached sleepers, and the shells that started one of them gone")
+    tree = site.processes()
+    assert [p for p in tree if p.title.startswith("npm")], tree
+    node = [p for p in tree if p.title == "node server.js"][0]
+    daemon = [p for p in tree if p.title == "sleep 1002"][0]
+    assert daemon.parent != node.pid
+    os.kill(site.child.pid, signal.SIGKILL)
+    site.child.wait()
+    wait_until(lambda: not [p for p in tree if is_running(p.pid)], "all %d processes gone" % len(tree))
     assert not site.left_behind()
 
 
