@@ -157,6 +157,16 @@ def test_the_worker_does_not_know_the_environment(make_site):
 
 
 @needs_root
+def test_an_ordinary_user_is_told_in_one_line_what_is_off(make_site):
+    site = make_site(user="nobody")
+    said = [line for line in site.log().splitlines() if "not started as root" in line]
+    assert len(said) == 1
+    for word in ("ports under 1024", "users of their own", "memory limit", "are off", "user=nobody"):
+        assert word in said[0]
+    assert {pwd.getpwuid(one.uid).pw_name for one in site.processes()} == {"nobody"}
+
+
+@needs_root
 @pytest.mark.parametrize("user", ["root", "daemon", "terrace"])
 def test_the_app_runs_neither_as_root_nor_as_a_stranger_nor_as_us(make_site, user):
     site = make_site(start=False, app={"user": user})
