@@ -53,9 +53,8 @@ std::vector<Field> process_fields(AppTable& app) {
       {.name = "run",
        .about =
            "The command that starts the application: any process that speaks HTTP. It runs in `folder` by "
-           "`sh -c` and finds where to listen in `PORT` (or `SOCKET`) and its database in `DATABASE_URL`. "
-           "Without "
-           "it there is no application and only files are served.",
+           "`sh -c` and finds where to listen in `PORT` and its database in `DATABASE_URL`. Without it there "
+           "is no application and only files are served.",
        .slot = &app.run,
        .form = command(),
        .example = R"("npm start")",
@@ -79,8 +78,8 @@ std::vector<Field> process_fields(AppTable& app) {
        .example = "4"},
       {.name = "socket",
        .about = "How an instance is reached.",
-       .slot = choice(app.socket,
-                      {{"port", "a loopback port, in `PORT`"}, {"unix", "a Unix socket, in `SOCKET`"}}),
+       .slot = choice(app.socket, {{"port", "a loopback port, in `PORT`"},
+                                   {"unix", "a Unix socket, its path in `SOCKET` and in `PORT`"}}),
        .example = R"("unix")"},
       {.name = "env",
        .about = "Variables of the application's environment, beside `PORT` and `DATABASE_URL`. Their values "
@@ -214,7 +213,8 @@ std::vector<Field> file_fields(WebTable& web) {
        .example = R"("index")",
        .default_words = R"(`"app"` where there is an application, else `"none"`)"},
       {.name = "compress",
-       .about = "Whether answers are compressed for clients that accept it.",
+       .about = "Whether files are compressed for clients that accept it. Answers of the application pass as "
+                "they are.",
        .slot = &web.compress,
        .example = "false"},
   };
@@ -291,7 +291,7 @@ std::vector<Field> request_fields(WebTable& web) {
        .maximum = kHour,
        .example = R"("30s")"},
       {.name = "connections_max",
-       .about = "Connections of clients at the same time; more wait to be accepted.",
+       .about = "Connections of clients at the same time; more are answered with 503 and closed.",
        .slot = &web.connections_max,
        .minimum = 1,
        .maximum = 1'000'000,
@@ -326,7 +326,8 @@ std::vector<Field> server_fields(Server& server) {
   return {
       {.name = "address",
        .about =
-           "The address by which the other servers reach this one. `terrace up` finds its own entry by it.",
+           "The address of the server, by which others will reach it once there can be several. Until then "
+           "nothing connects to it: the one entry is the machine that `terrace up` runs on.",
        .slot = &server.address,
        .form = address(),
        .required = true,
