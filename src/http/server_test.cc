@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "http/live_test.h"
 
 namespace terrace::http {
@@ -239,6 +241,50 @@ TEST(ServerLimit, ConnectionsBeyondTheLimitAreTold) {
   first.read_until("GET /a 0:");
   RawClient second(server.port);
   EXPECT_TRUE(second.read_all().starts_with("HTTP/1.1 503 "));
+}
+
+TEST(ServerLimit, AKeptConnectionThatStaysIdleIsClosed) {
+  ServerLimits limits;
+  limits.idle_timeout = 100ms;
+  LiveServer server(limits, make_echo);
+  RawClient client(server.port);
+  client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.read_until("GET /a 0:");
+  EXPECT_TRUE(client.at_end());
+}
+
+// Writes until that fails, and tells how it failed.
+class Endless final : public Handler {
+ public:
+  explicit Endless(std::promise<Code>& failed) : failed_(failed) {}
+  Task<void> handle(Exchange& exchange) override {
+    const std::string piece(1 << 16, 'x');
+    const ResponseHead head;
+    exchange.begin(head, std::nullopt);
+    Result<void> written;
+    while (written) written = co_await exchange.write(piece);
+    failed_.set_value(written.error().code);
+  }
+  void refused(int, const char*, const net::Peer&) override {}
+  std::string_view error_page(int) override { return ""; }
+
+ private:
+  std::promise<Code>& failed_;
+};
+
+TEST(ServerLimit, AReaderThatReadsNothingIsGivenUp) {
+  std::promise<Code> failed;
+  std::future<Code> failure = failed.get_future();
+  ServerLimits limits;
+  limits.progress_max = 100ms;
+  LiveServer server(limits, [&](Reactor&) { return std::make_unique<Endless>(failed); });
+  RawClient client(server.port);
+  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_EQ(failure.wait_for(20s), std::future_status::ready);
+  EXPECT_EQ(failure.get(), Code::kTimeout);
+  // What the kernel still held comes, then the end, without the last chunk.
+  EXPECT_FALSE(client.read_all().ends_with("0\r\n\r\n"));
+  EXPECT_TRUE(client.at_end());
 }
 
 }  // namespace
