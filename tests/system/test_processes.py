@@ -175,6 +175,28 @@ def test_the_app_runs_neither_as_root_nor_as_a_stranger_nor_as_us(make_site, use
     assert recorders(site) == []
 
 
+@pytest.fixture
+def stranger():
+    """A system user that is in no group but its own; make_site must come after it."""
+    name = "terrace-test-%d" % os.getpid()
+    subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", name], check=True)
+    yield name
+    subprocess.run(["userdel", "--force", name], check=True)
+
+
+@needs_root
+def test_the_app_runs_in_its_folder_as_a_user_that_joined_its_group(stranger, make_site):
+    site = make_site(start=False, files={"inner/.keep": ""}, app={
+        "user": stranger, "folder": "inner", "run": "/usr/bin/python3 -u ../recorder.py"})
+    site.start(wait=False)
+    site.wait_for_log("not a member of the group terrace-app")
+    site.stop()
+    subprocess.run(["usermod", "--append", "--groups", "terrace-app", stranger], check=True)
+    site.start()
+    assert json.loads(site.get("/about").body)["folder"] == str(site.folder / "inner")
+    assert {pwd.getpwuid(one.uid).pw_name for one in site.find("recorder.py")} == {stranger}
+
+
 @needs_root
 def test_the_database_folder_is_closed_to_others(make_site):
     site = make_site(db={"engine": "sqlite"}, app={"run": "touch $${DATABASE_URL#sqlite:///} && exec python3 recorder.py"})
