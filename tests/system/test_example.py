@@ -119,3 +119,35 @@ def test_the_example_runs_as_it_stands():
     done = subprocess.run([str(ROOT / "build/release/terrace"), "check", "examples/0-simple/site.toml"],
                           cwd=ROOT, capture_output=True, text=True, timeout=STOP_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- ./run below a folder that is closed to others
+
+# Stands for a built terrace: says how it was called, and looks at the site as another user would.
+CALLED = """#!/bin/sh
+echo "called: $*"
+cd "$(dirname "$3")"
+setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cat site.toml && test -x ../../build/release/guestbook && echo "may run"'
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_with_a_closed_checkout_is_served_a_copy_where_the_users_may_look(tmp_path):
+    tmp_path.chmod(0o700)
+    checkout = tmp_path / "terrace"
+    for name in ("packages", "examples/0-simple"):
+        shutil.copytree(ROOT / name, checkout / name)
+    shutil.copy(ROOT / "run", checkout / "run")
+    build = checkout / "build/release"
+    build.mkdir(parents=True)
+    (build / "build.ninja").write_text("build terrace: phony\nbuild guestbook: phony\n")
+    for name, text in (("terrace", CALLED), ("guestbook", "#!/bin/sh\n")):
+        (build / name).write_text(text)
+        (build / name).chmod(0o755)
+    # A /srv of its own, so that the copy of whoever works here stays as it is.
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o mode=755 none /srv && exec "$@"', "sh", checkout / "run"]
+    done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "called: up --file /srv/terrace-example/examples/0-simple/site.toml\n" in done.stdout
+    assert (ROOT / "examples/0-simple/site.toml").read_text() in done.stdout
+    assert done.stdout.endswith("may run\n")
