@@ -16,7 +16,7 @@ Instance* Backends::find(uint32_t slot, uint32_t generation) {
 }
 
 void Backends::update(const InstanceUpdate& update) {
-  named_.emplace_back(update.slot, update.generation);
+  if (naming_) named_.emplace_back(update.slot, update.generation);
   Instance* instance = find(update.slot, update.generation);
   if (instance == nullptr) {
     if (update.state == InstanceState::kDown) return;
@@ -40,7 +40,10 @@ void Backends::update(const InstanceUpdate& update) {
   if (update.state == InstanceState::kDown) erase(*instance);
 }
 
-void Backends::mark() { named_.clear(); }
+void Backends::mark() {
+  naming_ = true;
+  named_.clear();
+}
 
 void Backends::forget_unnamed() {
   std::vector<InstanceUpdate> gone;
@@ -50,6 +53,7 @@ void Backends::forget_unnamed() {
     gone.push_back({instance->slot, instance->generation, InstanceState::kDown, instance->address,
                     instance->name, nullptr});
   }
+  naming_ = false;
   for (const InstanceUpdate& one : gone) update(one);
 }
 
@@ -82,14 +86,17 @@ Instance* Backends::take() {
 Instance* Backends::best() const {
   const Time now = reactor_.now();
   Instance* best = nullptr;
+  Instance* suspect = nullptr;
   const size_t count = instances_.size();
   for (size_t i = 0; i < count; ++i) {
     Instance* one = instances_[(next_ + i) % count].get();
     if (one->state != InstanceState::kUp || one->in_flight >= limits_.connections_max) continue;
-    if (now < one->suspect_until) continue;
-    if (best == nullptr || one->in_flight < best->in_flight) best = one;
+    const bool resting = now < one->suspect_until;
+    if (resting && one->refused) continue;
+    Instance*& among = resting ? suspect : best;
+    if (among == nullptr || one->in_flight < among->in_flight) among = one;
   }
-  return best;
+  return best != nullptr ? best : suspect;
 }
 
 void Backends::release(Instance& instance) {
@@ -102,7 +109,8 @@ void Backends::release(Instance& instance) {
   if (first_ != nullptr) wake(1);
 }
 
-void Backends::failed(Instance& instance) {
+void Backends::failed(Instance& instance, bool refused) {
+  instance.refused = refused;
   ++instance.failures_unsaid;
   instance.metrics->failures.add();
   instance.suspect_until = reactor_.now() + kSuspectFor;

@@ -50,7 +50,8 @@ struct Instance {
   http::ClientPool pool;
   int in_flight = 0;
   uint32_t failures_unsaid = 0;  // since the controller was last told
-  Time suspect_until;            // broke a connection: tried again only when nobody else is there
+  Time suspect_until;            // failed: tried again before only when nobody else is there
+  bool refused = false;          // … and not even then
   std::shared_ptr<InstanceMetrics> metrics;
 };
 
@@ -96,8 +97,9 @@ class Backends {
   // Null when none can be had at the moment.
   Instance* take();
   void release(Instance& instance);
-  // The instance refused or broke a connection.
-  void failed(Instance& instance);
+  // The instance refused a connection, or broke one. It rests; one that only broke a
+  // connection is still better than none.
+  void failed(Instance& instance, bool refused);
 
   // co_await backends.turn(deadline): waits until take() may succeed. False at the
   // deadline; at once when the queue is full.
@@ -119,7 +121,8 @@ class Backends {
   InstanceEvents& events_;
   Limits limits_;
   std::vector<std::unique_ptr<Instance>> instances_;
-  std::vector<std::pair<uint32_t, uint32_t>> named_;
+  std::vector<std::pair<uint32_t, uint32_t>> named_;  // since mark()
+  bool naming_ = false;
   size_t next_ = 0;
   Turn* first_ = nullptr;  // the queue, oldest first
   Turn* last_ = nullptr;

@@ -87,7 +87,7 @@ TEST_F(BackendsTest, LetAnInstanceRestThatBrokeAConnection) {
   set(1, InstanceState::kUp);
   set(2, InstanceState::kUp);
   Instance* one = backends_.take();
-  backends_.failed(*one);
+  backends_.failed(*one, true);
   backends_.release(*one);
   for (int i = 0; i < 3; ++i) EXPECT_NE(backends_.take(), one);
   EXPECT_EQ(failed_, std::vector<uint32_t>{one->slot});

@@ -1,6 +1,7 @@
 #include "app/proxy.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "reactor/scope.h"
 
@@ -22,11 +23,20 @@ constexpr size_t kResendsAtLeast = 2;
 // A request that must not be sent twice takes only a connection used this recently:
 // the instance will hardly be closing it just now.
 constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
+constexpr Duration kBusyPause = std::chrono::milliseconds(5);
+// A client that ended its side may be gone: it is waited for this long without a sign.
+constexpr Duration kEndedClientMax = std::chrono::seconds(30);
 // Bodies up to this length are sent before the response is awaited.
 constexpr uint64_t kShortBody = 16384;
-constexpr const char* kClientGone = "the client is gone";
 // Pieces relayed in a row before others get their turn.
 constexpr int kPiecesQuota = 16;
+
+// Not the instance's fault: its backlog is full for a moment, or we ran out of
+// descriptors or memory.
+bool busy(const Error& error) {
+  return error.system == EAGAIN || error.system == EMFILE || error.system == ENFILE ||
+         error.system == ENOBUFS;
+}
 
 int status_for_body_error(const Error& error) {
   if (error.code == Code::kLimit) return 413;
@@ -47,6 +57,8 @@ struct Proxy::Call {
   bool pooled = false;      // the connection has carried a request before
   bool body_taken = false;  // bytes of the request body are gone: it cannot be sent again
   size_t resends = 0;
+  const Scope* upload = nullptr;  // runs while the body is on its way beside the response
+  Time tunnel_used{};             // when a byte last went through, either way
   bool upload_done = true;
   std::optional<Error> upload_error{};
   Outcome outcome{};
@@ -60,6 +72,10 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
   call.head_buffer = reactor_.buffers().take();
   if (call.head_buffer) {
     call.head = write_upstream_head(exchange.request(), context, {call.head_buffer.data(), Buffer::size()});
+  }
+  if (!call.head_buffer) {
+    give_up(call, 503, "no buffer is left");
+    co_return call.outcome;
   }
   if (call.head.empty()) {
     give_up(call, 431, "the head does not fit with what is added to it");
@@ -83,6 +99,7 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
       if (call.exchange.status() >= 500) call.instance->metrics->errors.add();
     }
     backends_.release(*call.instance);
+    if (next == Next::kBusy) continue;
     if (next != Next::kAgain) break;
     backends_.metrics().retries.add();
     if (++attempts == kAttemptsMax) {
@@ -126,7 +143,7 @@ Proxy::Next Proxy::broken(Call& call, const Error& error) {
   const bool blameless = call.pooled && !call.connection->answered();
   // Its other idle connections have most likely gone the same way.
   call.instance->pool.clear();
-  if (!blameless) backends_.failed(*call.instance);
+  if (!blameless) backends_.failed(*call.instance, false);
   const size_t resends_max = std::max(kResendsAtLeast, backends_.instances().size());
   if (call.repeatable() && call.resends++ < resends_max) return Next::kAgain;
   return give_up(call, 502, "the app broke the connection");
@@ -145,7 +162,11 @@ Task<Proxy::Next> Proxy::attempt(Call& call) {
   if (!call.pooled) {
     const Result<void> connected = co_await connect(call);
     if (!connected) {
-      backends_.failed(*call.instance);
+      if (busy(connected.error()) && reactor_.now() < call.queue_deadline) {
+        co_await sleep(reactor_, kBusyPause);
+        co_return Next::kBusy;
+      }
+      backends_.failed(*call.instance, true);
       co_return Next::kAgain;
     }
   }
@@ -166,7 +187,8 @@ Task<Proxy::Next> Proxy::attempt(Call& call) {
 
 void Proxy::finish_connection(Call& call) {
   call.exchange.link(nullptr);
-  if (call.upload_done && call.connection->reusable()) {
+  const bool pooling = call.upload_done && call.instance->state == InstanceState::kUp;
+  if (pooling && call.connection->reusable()) {
     call.instance->pool.put(std::move(call.connection), reactor_.now());
   }
   call.connection.reset();
@@ -182,11 +204,17 @@ Task<Proxy::Next> Proxy::exchange_with_upload(Call& call) {
     const Next next = co_await relay_response(call);
     co_return next;
   }
+  call.body_taken = true;
   Scope scope;
   scope.spawn(upload(call));
+  call.upload = &scope;
   const Next next = co_await relay_response(call);
+  call.upload = nullptr;
   // What the instance did not want to read nobody needs.
-  if (!call.upload_done) call.connection->stream().cancel();
+  if (!call.upload_done) {
+    call.connection->stream().cancel();
+    call.exchange.stop_reading();
+  }
   co_await scope.join();
   co_return next;
 }
@@ -225,14 +253,21 @@ Task<void> Proxy::upload(Call& call) {
 
 Task<Proxy::Next> Proxy::relay_response(Call& call) {
   ClientConnection& connection = *call.connection;
-  const Time deadline = reactor_.now() + options_.response_timeout;
+  Time deadline = reactor_.now() + options_.response_timeout;
   // Waited for here and not in a coroutine of the connection: this is every request's way.
   for (;;) {
     const Result<bool> complete = connection.read_head_now();
     if (!complete) co_return broken(call, complete.error());
     if (*complete) break;
-    const Result<void> ready = co_await connection.stream().readable(deadline);
-    if (!ready) co_return broken(call, ready.error());
+    const Result<void> ready =
+        co_await connection.stream().readable(std::min(deadline, reactor_.now() + kEndedClientMax));
+    if (ready) continue;
+    if (ready.error().code != Code::kTimeout) co_return broken(call, ready.error());
+    // An upload has limits of its own; the time for the answer begins at its end.
+    if (call.upload != nullptr && call.upload->running() > 0)
+      deadline = reactor_.now() + options_.response_timeout;
+    if (reactor_.now() >= deadline) co_return broken(call, ready.error());
+    if (call.exchange.client_ended() && call.upload == nullptr) co_return client_gone(call);
   }
   ResponseHead& head = connection.head();
   if (head.status == 101) co_return co_await tunnel(call);
@@ -249,9 +284,12 @@ Task<Proxy::Next> Proxy::relay_response(Call& call) {
   if (!whole || !connection.body_here()) co_return co_await relay_body(call);
   const Result<std::string_view> body = connection.take_body();
   const Result<void> sent = co_await call.exchange.respond(head, *body);
-  if (sent) co_return Next::kDone;
-  call.outcome.why = kClientGone;
-  co_return Next::kFailed;
+  co_return sent ? Next::kDone : client_gone(call);
+}
+
+Proxy::Next Proxy::client_gone(Call& call) {
+  call.exchange.abort();
+  return give_up(call, 503, "the client is gone");
 }
 
 Task<Proxy::Next> Proxy::relay_body(Call& call) {
@@ -260,6 +298,7 @@ Task<Proxy::Next> Proxy::relay_body(Call& call) {
   const ResponseHead& head = connection.head();
   std::optional<uint64_t> length;
   if (head.framing == Framing::kLength || head.has_content_length) length = head.content_length;
+  call.head_buffer.release();  // it cannot be sent again from here on
   exchange.begin(head, length);
   Result<std::string_view> piece = connection.take_body();
   for (int pieces = 1; piece; ++pieces) {
@@ -268,13 +307,15 @@ Task<Proxy::Next> Proxy::relay_body(Call& call) {
                                  : piece->empty()       ? exchange.flush()
                                                         : exchange.write(*piece);
     const Result<void> sent = co_await sending;
-    if (!sent) {
-      call.outcome.why = kClientGone;
-      co_return Next::kFailed;
-    }
+    if (!sent) co_return client_gone(call);
     if (connection.body_done()) co_return Next::kDone;
     if (pieces % kPiecesQuota == 0) co_await yield(reactor_);
-    piece = co_await connection.read_body(options_.stream_idle_max);
+    Duration idle{};
+    do {
+      piece = co_await connection.read_body(kEndedClientMax);
+      idle += kEndedClientMax;
+    } while (!piece && piece.error().code == Code::kTimeout && idle < options_.stream_idle_max &&
+             !exchange.client_ended());
   }
   co_return broken(call, piece.error());
 }
@@ -284,6 +325,8 @@ Task<Proxy::Next> Proxy::tunnel(Call& call) {
     co_return broken(call, {.code = Code::kInvalid, .place = "response", .text = "101 without an upgrade"});
   }
   call.body_taken = true;
+  call.head_buffer.release();
+  call.tunnel_used = reactor_.now();
   call.exchange.begin(call.connection->head(), std::nullopt);
   const Result<void> sent = co_await call.exchange.flush();
   if (!sent) co_return Next::kFailed;
@@ -296,10 +339,18 @@ Task<Proxy::Next> Proxy::tunnel(Call& call) {
   co_return Next::kDone;
 }
 
+// Silence of one direction is no reason to end a tunnel that is in use in the other.
+bool Proxy::quiet_elsewhere(Call& call, const Result<std::string_view>& piece) {
+  if (piece) call.tunnel_used = reactor_.now();
+  return !piece && piece.error().code == Code::kTimeout &&
+         reactor_.now() - call.tunnel_used < options_.tunnel_idle_max;
+}
+
 // One direction each; the end of one is passed on, an error ends both.
 Task<void> Proxy::pump_up(Call& call) {
   for (int pieces = 1;; ++pieces) {
     const Result<std::string_view> piece = co_await call.exchange.read_body();
+    if (quiet_elsewhere(call, piece)) continue;
     if (piece && piece->empty()) {
       (void)call.connection->stream().shutdown_write();
       co_return;
@@ -316,6 +367,7 @@ Task<void> Proxy::pump_up(Call& call) {
 Task<void> Proxy::pump_down(Call& call) {
   for (int pieces = 1;; ++pieces) {
     const Result<std::string_view> piece = co_await call.connection->read_tunnel(options_.tunnel_idle_max);
+    if (quiet_elsewhere(call, piece)) continue;
     if (piece && piece->empty()) {
       (void)co_await call.exchange.finish();
       co_return;

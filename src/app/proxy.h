@@ -47,7 +47,7 @@ class Proxy {
 
  private:
   struct Call;
-  enum class Next : uint8_t { kDone, kAgain, kFailed };
+  enum class Next : uint8_t { kDone, kAgain, kBusy, kFailed };
 
   Task<Next> attempt(Call& call);
   Task<Result<void>> connect(Call& call);
@@ -60,6 +60,8 @@ class Proxy {
   Task<void> pump_down(Call& call);
   Next broken(Call& call, const Error& error);
   Next give_up(Call& call, int status, const char* why);
+  Next client_gone(Call& call);
+  bool quiet_elsewhere(Call& call, const Result<std::string_view>& piece);
   void finish_connection(Call& call);
 
   Reactor& reactor_;

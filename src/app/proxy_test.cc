@@ -208,6 +208,46 @@ TEST_F(ProxyTest, ARequestThatKillsItsInstancesIsNotSentForEver) {
   EXPECT_LE(times, 3u) << "and at most once more per instance";
 }
 
+TEST_F(ProxyTest, TheRestOfABodyIsNeverReadAsARequest) {
+  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  const std::string answer = client.read_until("ok");
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nok")) << "the instance answers before the body is there: " << answer;
+  client.send("GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.end();
+  EXPECT_EQ(client.read_all().find("HTTP/1.1"), std::string::npos);
+  EXPECT_EQ(instance.heard().find("smuggled"), std::string::npos);
+}
+
+TEST_F(ProxyTest, AConnectionWhoseBodyWasCutOffIsNotUsedAgain) {
+  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n");
+  EXPECT_TRUE(client.read_until("ok").ends_with("ok"));
+  client.send(std::string(20000, 'x'));
+  client.end();
+  client.read_all();
+  EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
+}
+
+TEST_F(ProxyTest, TheTimeForAnAnswerBeginsAfterTheUpload) {
+  ScriptedInstance instance({{.bytes = kOk, .read_also = "the end"}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 17007\r\n\r\n" + std::string(5000, 'x'));
+  // Longer than response_timeout, in pieces; a socket that nobody writes to is the clock.
+  for (int i = 0; i < 3; ++i) {
+    pollfd nothing{.fd = client.descriptor(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&nothing, 1, 150), 0);
+    client.send(std::string(4000, 'x'));
+  }
+  client.send("the end");
+  EXPECT_TRUE(client.read_until("ok").ends_with("ok"));
+}
+
 TEST_F(ProxyTest, SendsNoPostTwice) {
   ScriptedInstance dying({{.bytes = "", .close = true, .read_also = "abc"}});
   add(1, dying.port);

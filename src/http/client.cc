@@ -158,7 +158,7 @@ Task<Result<std::string_view>> ClientConnection::read_tunnel(Duration idle_max) 
 
 bool ClientConnection::reusable() {
   // After a 101 it no longer speaks HTTP, whether anybody asked for that or not.
-  if (broken_ || !body_done_ || !head_.keep_alive || head_.status == 101 ||
+  if (broken_ || stream_.cancelled() || !body_done_ || !head_.keep_alive || head_.status == 101 ||
       head_.framing == Framing::kUntilClose || begin_ != end_) {
     return false;
   }

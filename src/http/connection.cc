@@ -7,7 +7,7 @@
 namespace terrace::http {
 namespace {
 
-// Requests served in a row without a wait, before others get their turn.
+// After so many requests the others get their turn, though more may be here already.
 constexpr int kPipelineQuota = 32;
 // After an answer to bad input: how long and how much is read and thrown away, so
 // that the answer is not destroyed by a reset (RFC 9112 section 9.6).
@@ -35,6 +35,11 @@ Connection::~Connection() {
 void Connection::cancel() {
   stream_.cancel();
   if (linked_ != nullptr) linked_->cancel();
+}
+
+void Connection::link(net::Stream* other) {
+  linked_ = other;
+  if (other != nullptr && stream_.cancelled()) other->cancel();
 }
 
 void Connection::compact() {
@@ -77,12 +82,10 @@ Task<bool> Connection::wait_for_request() {
 Task<void> Connection::serve() {
   int in_a_row = 0;
   for (;;) {
+    if (++in_a_row % kPipelineQuota == 0) co_await yield(server_.reactor());
     if (begin_ == end_) {
-      in_a_row = 0;
       const bool waiting = co_await wait_for_request();
       if (!waiting) co_return;
-    } else if (++in_a_row % kPipelineQuota == 0) {
-      co_await yield(server_.reactor());
     }
     first_request_ = false;
     Http1Exchange* exchange = server_.take_exchange(*this);

@@ -24,7 +24,7 @@ class Connection {
   bool idle() const { return idle_; }
   // Whoever waits for this connection, or for the stream linked to it, gives up.
   void cancel();
-  void link(net::Stream* other) { linked_ = other; }
+  void link(net::Stream* other);
 
   // The input buffer. Bytes [begin, end) are there and unused. A head that is being
   // read begins at head_begin and must not move.

@@ -70,6 +70,11 @@ class Exchange {
   virtual void abort() = 0;
   // Whoever waits in this exchange gets kCancelled; the connection closes afterwards.
   virtual void cancel() = 0;
+  // Nobody wants the rest of the request body: a waiting read_body() fails, and the
+  // connection closes after the answer.
+  virtual void stop_reading() = 0;
+  // The client will send no more. It may still read (a half-close), or be gone.
+  virtual bool client_ended() const = 0;
   // While set, who gives the client's connection up (a drain at its limit) cancels
   // `other` too: the connection to a backend, which the same exchange waits for.
   // Null before `other` ends.

@@ -4,6 +4,9 @@ namespace terrace::http {
 namespace {
 
 constexpr size_t kDrainBytesMax = 65536;
+// Room that a body needs behind its head, so that it is not read a few bytes at a time.
+constexpr size_t kBodyRoomMin = 1024;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
@@ -35,13 +38,23 @@ void Http1Exchange::end() {
 Task<bool> Http1Exchange::read_head() {
   switch (parser_.parse(connection_->unread(), limits().head, head_)) {
     case Parsed::kDone:
-      return check_head();
+      if (!needs_room()) return check_head();
+      connection_->compact();
+      parser_.reset();
+      return read_head();
     case Parsed::kRefused:
       return refuse(parser_.refusal().status, parser_.refusal().text);
     case Parsed::kIncomplete:
       break;
   }
   return read_rest_of_head();
+}
+
+// A pipelined head that ends where the buffer ends, with something to follow it.
+bool Http1Exchange::needs_room() const {
+  const size_t used = connection_->offset() + parser_.head_bytes();
+  return (head_.has_body() || head_.upgrade) && connection_->offset() > 0 &&
+         used + kBodyRoomMin > Buffer::size();
 }
 
 Task<bool> Http1Exchange::read_rest_of_head() {
@@ -105,9 +118,17 @@ Task<bool> Http1Exchange::refuse(int status, const char* why) {
   if (status == 405) {
     answer.fields.add({"Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH", HeaderId::kAllow, false});
   }
-  (void)co_await respond(answer, handler.error_page(status));
+  // A copy: the site that owns the page may be replaced while a slow client reads it.
+  const std::string page(handler.error_page(status));
+  (void)co_await respond(answer, page);
   wants_linger_ = true;
   co_return false;
+}
+
+void Http1Exchange::stop_reading() {
+  if (body_done_) return;
+  body_failed_ = true;
+  stream().interrupt_read();
 }
 
 Task<Result<std::string_view>> Http1Exchange::read_body() {
@@ -117,7 +138,7 @@ Task<Result<std::string_view>> Http1Exchange::read_body() {
   if (body_done_) return Ready::ready(std::string_view());
   if (continue_pending_) {
     continue_pending_ = false;
-    if (!begun_ && !stream().write_now("HTTP/1.1 100 Continue\r\n\r\n")) broken_ = true;
+    if (!begun_ && stream().write_now(kContinue).value_or(0) != kContinue.size()) broken_ = true;
   }
   Result<std::string_view> piece = take_body_now();
   if (piece || piece.error().code != Code::kWouldBlock) return Ready::ready(piece);
@@ -212,7 +233,9 @@ Task<bool> Http1Exchange::conclude() {
   if (!begun_ && !broken_) return conclude_unanswered();
   if (!finished_ && !broken_) abort();
   if (broken_ || tunnel_) return Task<bool>::ready(false);
-  if (!body_done_ && keep_alive_ && !body_failed_) return drain_body();
+  // What is left of a failed body would be read as the next request.
+  if (body_failed_) keep_alive_ = false;
+  if (!body_done_ && keep_alive_) return drain_body();
   wants_linger_ = !keep_alive_ && (!body_done_ || !connection_->unread().empty());
   return Task<bool>::ready(bool(keep_alive_));
 }
@@ -221,7 +244,8 @@ Task<bool> Http1Exchange::conclude_unanswered() {
   ResponseHead answer;
   answer.status = 500;
   answer.fields.add({"Content-Type", "text/html; charset=utf-8", HeaderId::kContentType, false});
-  (void)co_await respond(answer, connection_->server().handler().error_page(500));
+  const std::string page(connection_->server().handler().error_page(500));
+  (void)co_await respond(answer, page);
   co_return co_await conclude();
 }
 

@@ -41,6 +41,8 @@ class Http1Exchange final : public Exchange {
   Task<Result<void>> respond(const ResponseHead& head, std::string_view body) override;
   void abort() override;
   void cancel() override;
+  void stop_reading() override;
+  bool client_ended() const override { return connection_->stream().peer_ended(); }
   void link(net::Stream* other) override { connection_->link(other); }
   int status() const override { return status_; }
   bool begun() const override { return begun_; }
@@ -53,6 +55,7 @@ class Http1Exchange final : public Exchange {
 
   // Reading.
   Task<bool> read_rest_of_head();
+  bool needs_room() const;
   Task<bool> refuse(int status, const char* why);
   Task<bool> check_head();
   Result<std::string_view> take_body_now();

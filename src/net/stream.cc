@@ -43,6 +43,7 @@ void Stream::Wait::await_suspend(std::coroutine_handle<> waiting) noexcept {
 
 Result<void> Stream::Wait::await_resume() noexcept {
   if (stream_.cancelled_) return fail(Code::kCancelled, reading_ ? "read" : "write");
+  if (reading_ && std::exchange(stream_.read_interrupted_, false)) return fail(Code::kCancelled, "read");
   if (suspended_ && (reading_ ? stream_.read_deadline_ : stream_.write_deadline_).passed) {
     return fail(Code::kTimeout, reading_ ? "read" : "write");
   }
@@ -56,7 +57,7 @@ Result<void> Stream::open(Reactor& reactor, Descriptor socket) {
   const Result<void> watched = watch_.start(reactor, socket.get());
   if (!watched) return watched;
   socket_ = std::move(socket);
-  cancelled_ = false;
+  cancelled_ = read_interrupted_ = false;
   read_deadline_.stream = write_deadline_.stream = this;
   read_deadline_.reading = true;
   // A new socket can be written to, and often has bytes already.
@@ -117,6 +118,7 @@ Result<size_t> Stream::read_now(std::span<char> into) {
 }
 
 Result<size_t> Stream::write_now(std::string_view bytes, bool more) {
+  if (cancelled_) return fail(Code::kCancelled, "write");
   const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
   if (n >= 0) return static_cast<size_t>(n);
   if (errno == EAGAIN) watch_.writable = false;
@@ -124,6 +126,7 @@ Result<size_t> Stream::write_now(std::string_view bytes, bool more) {
 }
 
 Result<size_t> Stream::write_now(std::span<const iovec> parts) {
+  if (cancelled_) return fail(Code::kCancelled, "write");
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
   message.msg_iovlen = parts.size();
@@ -134,6 +137,7 @@ Result<size_t> Stream::write_now(std::span<const iovec> parts) {
 }
 
 Result<size_t> Stream::send_file_now(int file, off_t& offset, size_t bytes) {
+  if (cancelled_) return fail(Code::kCancelled, "write");
   const ssize_t n = ::sendfile(descriptor(), file, &offset, bytes);
   if (n > 0) return static_cast<size_t>(n);
   if (n == 0) return fail(Code::kInvalid, "sendfile", "the file became shorter");
@@ -158,6 +162,12 @@ Task<Result<void>> Stream::write_all(std::string_view bytes, Duration progress_m
     if (!waited) co_return waited;
   }
   co_return Result<void>();
+}
+
+void Stream::interrupt_read() {
+  if (!watch_.reader) return;
+  read_interrupted_ = true;
+  reactor().resume_later(std::exchange(watch_.reader, nullptr));
 }
 
 void Stream::cancel() {

@@ -53,8 +53,13 @@ class Stream {
   // Writes all of it, waiting at most until the deadline for each bit of progress.
   Task<Result<void>> write_all(std::string_view bytes, Duration progress_max);
 
-  // Whoever waits gets kCancelled, and so does every later wait.
+  // Whoever waits gets kCancelled, and so does every later wait and every write.
   void cancel();
+  bool cancelled() const { return cancelled_; }
+  // Who waits to read gets kCancelled, this once.
+  void interrupt_read();
+  // The peer has ended its side, or the connection broke.
+  bool peer_ended() const { return watch_.hung_up; }
   // Bytes, an end or an error are there to be read (may be a false alarm).
   bool maybe_readable() const { return watch_.readable; }
   Reactor& reactor() const { return watch_.reactor(); }
@@ -71,6 +76,7 @@ class Stream {
   Watch watch_;
   Descriptor socket_;
   bool cancelled_ = false;
+  bool read_interrupted_ = false;
   Deadline read_deadline_;
   Deadline write_deadline_;
 };

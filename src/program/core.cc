@@ -150,6 +150,7 @@ Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
 }
 
 void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version) {
+  if (stopping_) return;
   auto next = std::make_unique<ServedSite>();
   next->site = site;
   Result<std::unique_ptr<web::FileServer>> files =

@@ -195,9 +195,9 @@ void Worker::read_channel(int channel, bool supervisor) {
   for (;;) {
     Result<Received> message = receive_record(channel);
     if (message) {
-      const bool replaced = !supervisor && channel != controller_.get();
       handle(*message);
-      if (replaced) return;
+      // Closed or replaced meanwhile: its number may belong to a client by now.
+      if (!supervisor && channel != controller_.get()) return;
       continue;
     }
     if (message.error().code == Code::kWouldBlock) return;

@@ -51,6 +51,8 @@ class NullExchange final : public http::Exchange {
   void abort() override {}
   void cancel() override {}
   void link(net::Stream*) override {}
+  void stop_reading() override {}
+  bool client_ended() const override { return false; }
   int status() const override { return status_; }
   bool begun() const override { return false; }
   uint64_t body_bytes_sent() const override { return 0; }
