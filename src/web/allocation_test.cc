@@ -50,6 +50,8 @@ class ForgetfulExchange final : public http::Exchange {
   void abort() override {}
   void cancel() override {}
   void link(net::Stream*) override {}
+  void stop_reading() override {}
+  bool client_ended() const override { return false; }
   int status() const override { return status_; }
   bool begun() const override { return status_ != 0; }
   uint64_t body_bytes_sent() const override { return 0; }

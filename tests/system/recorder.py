@@ -213,7 +213,8 @@ def answer(connection, method, target, body, number):
     if word == "wait":
         wait_for_file(rest)
     if word == "log":
-        print(rest, flush=True)
+        sys.stdout.write(rest + "\n")  # in one piece, which print() does not promise
+        sys.stdout.flush()
     simple = {
         "status": lambda: plain(b"", count) if count not in (204, 304) else head(count, []),
         "bytes": lambda: plain(letters(count)),

@@ -253,8 +253,9 @@ def test_nobody_notices_that_the_controller_is_killed(make_site):
     assert not load.result.failures, load.result
     assert recorders(site) == before
     assert [one["state"] for one in instances(site)] == ["up", "up"]
-    # What the instances printed meanwhile is in the log.
-    wait_until(lambda: app_log(site).count(": line\n") >= load.result.requests, "every line in the log")
+    # What the instances printed meanwhile is in the log, but for at most one line that each
+    # of the three had taken from the pipe when it was killed.
+    wait_until(lambda: app_log(site).count(": line\n") >= load.result.requests - 3, "the lines in the log")
 
 
 def test_a_new_controller_still_restarts_what_ends_and_keeps_the_accepted_file(make_site):
