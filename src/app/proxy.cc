@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "reactor/scope.h"
 
@@ -20,6 +22,9 @@ constexpr int kAttemptsMax = 20;
 // there are instances, since all may die at once, and twice at least. Without an end a
 // request that kills whoever gets it would go round for ever.
 constexpr size_t kResendsAtLeast = 2;
+// An instance on its way out may break several connections of one request: the pooled
+// one, then one that it never accepted. This many more are taken as the same death.
+constexpr int kRepeatsMax = 4;
 // A request that must not be sent twice takes only a connection used this recently:
 // the instance will hardly be closing it just now.
 constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
@@ -56,13 +61,21 @@ struct Proxy::Call {
   std::unique_ptr<ClientConnection> connection{};
   bool pooled = false;      // the connection has carried a request before
   bool body_taken = false;  // bytes of the request body are gone: it cannot be sent again
-  size_t resends = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> broken_by{};  // slot and generation, each once
+  int repeats = 0;                                         // further breaks by these
   const Scope* upload = nullptr;  // runs while the body is on its way beside the response
   Time tunnel_used{};             // when a byte last went through, either way
   bool upload_done = true;
   std::optional<Error> upload_error{};
   Outcome outcome{};
 
+  // Whether this instance breaks the request for the first time.
+  bool note_break(uint32_t slot, uint32_t generation) {
+    const std::pair by(slot, generation);
+    if (std::ranges::find(broken_by, by) != broken_by.end()) return false;
+    broken_by.push_back(by);
+    return true;
+  }
   bool repeatable() const { return exchange.request().idempotent() && !body_taken && !exchange.begun(); }
 };
 
@@ -100,12 +113,13 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
     }
     backends_.release(*call.instance);
     if (next == Next::kBusy) continue;
-    if (next != Next::kAgain) break;
+    if (next != Next::kAgain && next != Next::kPause) break;
     backends_.metrics().retries.add();
     if (++attempts == kAttemptsMax) {
       give_up(call, 502, "every attempt failed");
       break;
     }
+    if (next == Next::kPause) co_await sleep(reactor_, kBusyPause);
   }
   co_return call.outcome;
 }
@@ -144,8 +158,10 @@ Proxy::Next Proxy::broken(Call& call, const Error& error) {
   // Its other idle connections have most likely gone the same way.
   call.instance->pool.clear();
   if (!blameless) backends_.failed(*call.instance, false);
+  const bool first = call.note_break(call.instance->slot, call.instance->generation);
   const size_t resends_max = std::max(kResendsAtLeast, backends_.instances().size());
-  if (call.repeatable() && call.resends++ < resends_max) return Next::kAgain;
+  const bool again = first ? call.broken_by.size() <= resends_max : call.repeats++ < kRepeatsMax;
+  if (call.repeatable() && again) return first ? Next::kAgain : Next::kPause;
   return give_up(call, 502, "the app broke the connection");
 }
 

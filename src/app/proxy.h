@@ -47,7 +47,7 @@ class Proxy {
 
  private:
   struct Call;
-  enum class Next : uint8_t { kDone, kAgain, kBusy, kFailed };
+  enum class Next : uint8_t { kDone, kAgain, kPause, kBusy, kFailed };
 
   Task<Next> attempt(Call& call);
   Task<Result<void>> connect(Call& call);
