@@ -164,17 +164,63 @@ std::vector<Field> app_limit_fields(AppTable& app) {
   };
 }
 
-std::vector<Field> app_later_fields() {
+// What becomes of a release before it serves.
+std::vector<Field> release_fields(AppTable& app) {
   return {
       {.name = "packages",
-       .about = "System packages that the application needs.",
-       .later = "a later release"},
-      {.name = "build", .about = "The command that builds a release.", .later = "a later release"},
+       .about = "Debian packages that the application needs, to build and to run. `terrace deploy` installs "
+                "those that are missing.",
+       .slot = &app.packages,
+       .form = package_name(),
+       .maximum = 64,
+       .example = R"(["imagemagick", "ruby-bundler"])"},
+      {.name = "build",
+       .about =
+           "The command that makes a release ready to run. It runs in `folder` as the application's user, "
+           "once per `terrace deploy`.",
+       .slot = &app.build,
+       .form = command(),
+       .example = R"("npm ci")",
+       .default_words = "none"},
+      {.name = "build_timeout",
+       .about = "How long `build` may take.",
+       .slot = &app.build_timeout,
+       .minimum = kSecond,
+       .maximum = 24 * kHour,
+       .example = R"("1h")"},
       {.name = "migrate",
-       .about = "The command that brings the database up to a release.",
-       .later = "a later release"},
-      {.name = "writable", .about = "Folders that the application writes to.", .later = "a later release"},
-      {.name = "database_url", .about = "The form of `DATABASE_URL`.", .later = "a later release"},
+       .about = "The command that brings the database up to the release. It runs once per release, after "
+                "`build` and before any instance of it starts, while the release before still serves.",
+       .slot = &app.migrate,
+       .form = command(),
+       .example = R"("npm run migrate")",
+       .default_words = "none"},
+      {.name = "migrate_timeout",
+       .about = "How long `migrate` may take.",
+       .slot = &app.migrate_timeout,
+       .minimum = kSecond,
+       .maximum = 24 * kHour,
+       .example = R"("2h")"},
+      {.name = "writable",
+       .about = "Files and folders in `folder` that the application writes to. They belong to no release: "
+                "each new one finds what the one before left there.",
+       .slot = &app.writable,
+       .form = writable_path(),
+       .maximum = 64,
+       .example = R"(["uploads", "public/media"])"},
+      {.name = "database_url",
+       .about = "The form of `DATABASE_URL`: `plain`, as most libraries read it; `rails`; `sqlalchemy`; or a "
+                "template in which `{host}`, `{port}`, `{name}`, `{user}`, `{password}` and, for SQLite, "
+                "`{path}` are replaced, each with what is special in a URL written as `%XX`.",
+       .slot = &app.database_url,
+       .form = url_style(),
+       .example = R"("rails")"},
+      {.name = "bake",
+       .about = "How long a new release is compared with the one before, which stays ready to take over "
+                "again. \"0s\": not at all.",
+       .slot = &app.bake,
+       .maximum = 24 * kHour,
+       .example = R"("5m")"},
   };
 }
 
@@ -317,9 +363,47 @@ std::vector<Field> db_fields(DbTable& db) {
        .secret = true,
        .example = R"("${file:/etc/shop/database-url}")",
        .default_words = "none"},
+      {.name = "backup",
+       .about = "When the database is backed up: `off`, `hourly`, `daily`, or daily at a time such as "
+                "\"03:30\", in UTC. Only for the one that `engine` names.",
+       .slot = &db.backup,
+       .form = backup_time(),
+       .example = R"("03:30")",
+       .default_words = R"(`"daily"` with `engine`, else `"off"`)"},
+      {.name = "backups_kept",
+       .about = "How many backups are kept; the oldest go first.",
+       .slot = &db.backups_kept,
+       .minimum = 1,
+       .maximum = 10'000,
+       .example = "30"},
       {.name = "ack", .about = "What COMMIT waits for.", .later = "step 1"},
       {.name = "failover", .about = "Who promotes a replica.", .later = "step 3"},
   };
+}
+
+Table logs_table(LogsTable& logs) {
+  return {.name = "logs",
+          .about = "How long logs are kept: the application's, the access log, and Terrace's own.",
+          .fields = {
+              {.name = "file_size",
+               .about = "How large a log becomes before a new file is begun.",
+               .slot = &logs.file_bytes_max,
+               .minimum = 1000,
+               .maximum = 1024 * kGiB,
+               .example = R"("16MB")"},
+              {.name = "age",
+               .about = "How old a file of a log becomes before it is removed; a day at most is in one file.",
+               .slot = &logs.age_max,
+               .minimum = kMinute,
+               .maximum = 3650 * 24 * kHour,
+               .example = R"("7d")"},
+              {.name = "total",
+               .about = "What all logs together may take; the oldest files go first.",
+               .slot = &logs.total_bytes_max,
+               .minimum = 1000,
+               .maximum = 1024 * kGiB,
+               .example = R"("200MB")"},
+          }};
 }
 
 std::vector<Field> server_fields(Server& server) {
@@ -387,15 +471,15 @@ std::vector<Table> site_tables(Site& site) {
             .fields = process_fields(site.app)};
   append(app.fields, health_fields(site.app));
   append(app.fields, app_limit_fields(site.app));
-  append(app.fields, app_later_fields());
+  append(app.fields, release_fields(site.app));
   Table web{.name = "web",
             .about = "The web server: where it listens, the files that it serves, and limits for clients.",
             .fields = file_fields(site.web)};
   append(web.fields, answer_fields(site.web));
   append(web.fields, request_fields(site.web));
   Table db{.name = "db", .about = "The database of the application.", .fields = db_fields(site.db)};
-  std::vector<Table> tables{site_table(site.site), std::move(app), std::move(web), std::move(db),
-                            servers_table(site.servers)};
+  std::vector<Table> tables{site_table(site.site), std::move(app),        std::move(web),
+                            std::move(db),         logs_table(site.logs), servers_table(site.servers)};
   for (Table& table : later_tables()) tables.push_back(std::move(table));
   return tables;
 }

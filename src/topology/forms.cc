@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config/source.h"
+#include "config/suggest.h"
 #include "net/address.h"
 
 namespace terrace::topology {
@@ -239,7 +240,79 @@ std::string check_database_url(string_view text) {
   return all_of(text, is_visible) ? "" : "visible ASCII only; write the rest as %XX";
 }
 
+std::string check_url_style(string_view text) {
+  const std::array<std::string, 3> words{"plain", "rails", "sqlalchemy"};
+  if (std::ranges::find(words, text) != words.end()) return {};
+  if (text.find_first_of("{}") == string_view::npos) {
+    const auto meant = config::suggest(std::string(text), words);
+    return meant ? "did you mean `" + *meant + "`?"
+                 : "`plain`, `rails`, `sqlalchemy`, or a template such as "
+                   "`postgresql://{user}:{password}@{host}/{name}`";
+  }
+  if (text.size() > 1024) return "it is longer than 1024 characters";
+  if (!all_of(text, is_visible)) return "visible ASCII only";
+  return placeholders(text) ? "" : "braces hold one of `host`, `port`, `name`, `user`, `password`, `path`";
+}
+
+std::string check_package_name(string_view text) {
+  if (text.size() < 2 || text.size() > 128) return "between 2 and 128 characters";
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '+' || c == '-' || c == '.';
+  };
+  if (!std::ranges::all_of(text, fits)) return "lower-case letters, digits, `+`, `-` and `.` only";
+  return text[0] == '+' || text[0] == '-' || text[0] == '.' ? "it must begin with a letter or a digit" : "";
+}
+
+std::string check_writable_path(string_view text) {
+  if (text.empty()) return "it is empty";
+  if (text.size() > 1024) return "it is longer than 1024 bytes";
+  if (text.starts_with('/') || text.starts_with('~')) return "relative to the application's folder";
+  if (std::ranges::any_of(text, is_control)) return "it holds a control character";
+  if (text.ends_with('/')) return "without a `/` at its end";
+  while (true) {
+    const size_t slash = text.find('/');
+    const string_view part = text.substr(0, slash);
+    if (part.empty()) return "one `/` between two names";
+    if (part == "..") return "it must not leave the application's folder";
+    if (part == ".") return "a name below the application's folder, without `.`";
+    if (slash == string_view::npos) return {};
+    text.remove_prefix(slash + 1);
+  }
+}
+
+std::string check_backup_time(string_view text) {
+  for (const char* word : {"off", "hourly", "daily"}) {
+    if (text == word) return {};
+  }
+  return parse_time_of_day(text) ? "" : "write `off`, `hourly`, `daily`, or a time in UTC such as `03:30`";
+}
+
 }  // namespace
+
+std::optional<std::vector<string_view>> placeholders(string_view url_template) {
+  constexpr std::array<string_view, 6> kKnown{"host", "port", "name", "user", "password", "path"};
+  std::vector<string_view> found;
+  while (true) {
+    const size_t open = url_template.find_first_of("{}");
+    if (open == string_view::npos) return found;
+    const size_t close = url_template.find('}', open);
+    if (url_template[open] != '{' || close == string_view::npos) return std::nullopt;
+    found.push_back(url_template.substr(open + 1, close - open - 1));
+    if (std::ranges::find(kKnown, found.back()) == kKnown.end()) return std::nullopt;
+    url_template.remove_prefix(close + 1);
+  }
+}
+
+std::optional<std::chrono::minutes> parse_time_of_day(string_view text) {
+  if (text.size() != 5 || text[2] != ':') return std::nullopt;
+  for (const size_t at : {0, 1, 3, 4}) {
+    if (!is_digit(text[at])) return std::nullopt;
+  }
+  const int hours = (text[0] - '0') * 10 + (text[1] - '0');
+  const int minutes = (text[3] - '0') * 10 + (text[4] - '0');
+  if (hours > 23 || minutes > 59) return std::nullopt;
+  return std::chrono::hours(hours) + std::chrono::minutes(minutes);
+}
 
 std::optional<Redirect> parse_redirect(string_view value) {
   if (value.size() < 4 || value[3] != ' ' || !all_of(value.substr(0, 3), is_digit))
@@ -272,6 +345,10 @@ config::Form header_value() { return {"the value of a header", check_header_valu
 config::Form file_name() { return {"the name of a file", check_file_name}; }
 config::Form file_path() { return {"the path of a file in `web.files`", check_file_path}; }
 config::Form error_status() { return {"a status from 400 to 599", check_error_status}; }
+config::Form url_style() { return {"the form of a database URL", check_url_style}; }
+config::Form package_name() { return {"the name of a Debian package", check_package_name}; }
+config::Form writable_path() { return {"a path in `app.folder`", check_writable_path}; }
+config::Form backup_time() { return {"a time for backups", check_backup_time}; }
 config::Form database_url() { return {"a URL", check_database_url}; }
 
 }  // namespace terrace::topology

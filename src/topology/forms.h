@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "config/field.h"
 
@@ -32,6 +34,17 @@ config::Form file_name();      // in any folder: no `/`, not hidden
 config::Form file_path();      // below a folder: no `..`, not hidden
 config::Form error_status();   // "400" to "599"
 config::Form database_url();   // scheme://…
+config::Form url_style();      // "plain", "rails", "sqlalchemy", a template with {host}, {port}, …
+config::Form package_name();   // Debian Policy section 5.6.1
+config::Form writable_path();  // below a folder, never the folder itself; as it will be compared
+config::Form backup_time();    // "off", "hourly", "daily", "03:30"
+
+// The names that a template of `DATABASE_URL` may hold between braces, in its order;
+// nothing when a brace of it stands for something else.
+std::optional<std::vector<std::string_view>> placeholders(std::string_view url_template);
+
+// "03:30" as the time since midnight.
+std::optional<std::chrono::minutes> parse_time_of_day(std::string_view text);
 
 // The value of a redirect: "/new" or "301 /new".
 struct Redirect {

@@ -46,6 +46,7 @@ void fill(Site& site, const Origins& origins, const std::string& folder) {
   if (origins.find("web.fallback") == nullptr && !set_run) site.web.fallback = Fallback::kNone;
   if (origins.find("db.engine") == nullptr && (!set_run || origins.find("db.url") != nullptr))
     site.db.engine = DbEngine::kNone;
+  if (origins.find("db.backup") == nullptr && site.db.engine == DbEngine::kNone) site.db.backup = "off";
   const bool alone = site.servers.empty();
   if (origins.find("web.listen") == nullptr)
     site.web.listen = alone ? std::vector<std::string>{"127.0.0.1:8080", "[::1]:8080"}

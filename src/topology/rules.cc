@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "config/quantity.h"
 #include "net/address.h"
 #include "topology/forms.h"
 
@@ -38,10 +39,14 @@ class Rules {
       fallback_has_its_part();
       www_needs_domain();
       url_needs_app();
+      template_has_its_database();
+      backups_need_engine();
     }
     domain_is_bare();
     environment_is_not_ours();
     database_is_one();
+    writable_are_apart();
+    logs_fit();
     one_server();
     server_has_roles();
     addresses_are_apart();
@@ -141,7 +146,7 @@ class Rules {
     const bool own_database = site_.db.engine == DbEngine::kNone && !set("db.url");
     for (const Named& variable : site_.app.env) {
       const bool port = variable.name == "PORT" || variable.name == "SOCKET";
-      const bool database = variable.name == "DATABASE_URL" && !own_database;
+      const bool database = !own_database && is_of_database(variable.name);
       if (!port && !database) continue;
       report_key(
           "E023", "app.env." + variable.name, fmt::format("Terrace itself sets `{}`", variable.name),
@@ -151,10 +156,69 @@ class Rules {
     }
   }
 
+  static bool is_of_database(std::string_view variable) {
+    constexpr std::array<std::string_view, 7> kOurs{"DATABASE_URL", "DB_HOST",          "DB_PORT", "DB_NAME",
+                                                    "DB_USER",      "DB_PASSWORD_FILE", "DB_PATH"};
+    return std::ranges::find(kOurs, variable) != kOurs.end();
+  }
+
   void database_is_one() {
     if (known("db.engine") == nullptr || !set("db.url") || site_.db.engine == DbEngine::kNone) return;
     report_value("E023", "db.engine", "`db.engine` and `db.url` name two databases",
                  "leave one of the two out");
+  }
+
+  // Placeholders that would always be empty are a mistake.
+  void template_has_its_database() {
+    // Who gets no secrets does not see `db.url` at all.
+    if (known("app.database_url") == nullptr || !options_.resolve("db")) return;
+    if (site_.db.engine == DbEngine::kNone && !set("db.url"))
+      return report_key("E022", "app.database_url", "`app.database_url` needs a database", "there is none",
+                        {"fix: leave it out, or give [db] an engine or a url"});
+    if (site_.db.engine != DbEngine::kSqlite) return;
+    const auto names = placeholders(site_.app.database_url);
+    const bool fits = names && std::ranges::all_of(*names, [](auto name) { return name == "path"; });
+    if (!fits)
+      report_value("E023", "app.database_url", "a SQLite database has a path only", "of these, only `{path}`",
+                   {"fix: use `{path}`, or name a database of a server in [db] url"});
+  }
+
+  void backups_need_engine() {
+    if (site_.db.engine == DbEngine::kSqlite) return;
+    for (const char* path : {"db.backup", "db.backups_kept"}) {
+      if (known(path) == nullptr || (std::string_view(path) == "db.backup" && site_.db.backup == "off"))
+        continue;
+      return report_key(
+          "E022", path, fmt::format("`{}` needs a database that Terrace runs", path),
+          set("db.url") ? "whoever runs the database of `db.url` backs it up" : "there is none");
+    }
+  }
+
+  void writable_are_apart() {
+    const std::vector<std::string>& paths = site_.app.writable;
+    for (size_t i = 0; i < paths.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        const bool both =
+            known(fmt::format("app.writable.{}", i)) && known(fmt::format("app.writable.{}", j));
+        if (!both || (!holds(paths[i], paths[j]) && !holds(paths[j], paths[i]))) continue;
+        const bool twice = paths[i] == paths[j];
+        return report_value(twice ? "E019" : "E023", fmt::format("app.writable.{}", i),
+                            twice ? "`app.writable` names the same path twice"
+                                  : "one path of `app.writable` is inside another",
+                            twice ? "leave one out" : "leave the inner one out");
+      }
+    }
+  }
+
+  void logs_fit() {
+    if (site_.logs.total_bytes_max >= site_.logs.file_bytes_max) return;
+    for (const char* path : {"logs.total", "logs.file_size"}) {
+      if (known(path) != nullptr)
+        return report_value(
+            "E023", path, "`logs.total` is less than one file of `logs.file_size`",
+            fmt::format("{} in all, {} in one file", config::format_size(site_.logs.total_bytes_max),
+                        config::format_size(site_.logs.file_bytes_max)));
+    }
   }
 
   void one_server() {

@@ -35,7 +35,15 @@ struct AppTable {
   int instances = 0;   // 0: one per core
   AppSocket socket = AppSocket::kPort;
   std::vector<Named> env;
-  std::string health = "/";  // a path; any status below 400 is healthy
+  std::vector<std::string> packages;   // of Debian, by name
+  std::string build;                   // empty: a release is ready as it comes
+  std::string migrate;                 // empty: a release changes no database
+  std::vector<std::string> writable;   // files and folders below `folder` that outlive a release
+  std::string database_url = "plain";  // a form that is known by name, or a template
+  std::chrono::milliseconds build_timeout{30 * 60'000};
+  std::chrono::milliseconds migrate_timeout{30 * 60'000};
+  std::chrono::milliseconds bake{60'000};  // 0: the release before is not kept waiting
+  std::string health = "/";                // a path; any status below 400 is healthy
   std::chrono::milliseconds health_interval{2000};
   std::chrono::milliseconds health_timeout{2000};
   std::chrono::milliseconds start_timeout{60'000};
@@ -68,7 +76,16 @@ struct WebTable {
 
 struct DbTable {
   DbEngine engine = DbEngine::kSqlite;
-  std::string url;  // a database that Terrace does not run; secret, never printed
+  std::string url;               // a database that Terrace does not run; secret, never printed
+  std::string backup = "daily";  // "off", "hourly", "daily" or "03:30", in UTC; "off" without `engine`
+  int backups_kept = 14;
+};
+
+// Of each log: the application's, the access log, Terrace's own.
+struct LogsTable {
+  int64_t file_bytes_max = 64'000'000;                   // then a new file is begun
+  std::chrono::milliseconds age_max{30LL * 86'400'000};  // older files are removed
+  int64_t total_bytes_max = 1'000'000'000;               // of all logs together
 };
 
 struct Server {
@@ -84,6 +101,7 @@ struct Site {
   AppTable app;
   WebTable web;
   DbTable db;
+  LogsTable logs;
   std::vector<Server> servers;  // empty: this machine holds every role, on localhost
   // Keys whose value is secret or came through `${…}`, such as "app.env.TOKEN":
   // never printed.
