@@ -28,6 +28,7 @@ Controller::Controller(Reactor& reactor, Log& log)
       reloaded_(reactor),
       tick_timer_(*this),
       app_log_(reactor.clock()),
+      jobs_(reactor, scope_, app_log_, *this),
       rolled_(reactor) {}
 
 Result<void> Controller::start() {
@@ -61,9 +62,13 @@ void Controller::handle(Received& received) {
   if (const auto reload = received.as<Reload>()) return handle_reload(*reload, received.take_descriptor());
   if (const auto listener = received.as<Listener>()) return handle_listener(*listener);
   if (const auto failed = received.as<ListenFailed>()) return handle_listen_failed(*failed);
-  if (const auto running = received.as<InstanceRunning>())
+  if (const auto running = received.as<InstanceRunning>()) {
+    if (running->slot >= kSlotsMax) return jobs_.handle(*running, received.take_descriptor());
     return handle_running(*running, received.take_descriptor());
-  if (const auto ended = received.as<InstanceEnded>()) return handle_ended(*ended);
+  }
+  if (const auto ended = received.as<InstanceEnded>()) {
+    return ended->slot >= kSlotsMax ? jobs_.handle(*ended) : handle_ended(*ended);
+  }
   if (received.as<Complete>()) return handle_complete();
   if (const auto started = received.as<WorkerStarted>()) {
     worker_started_ = *started;
@@ -76,6 +81,7 @@ void Controller::handle(Received& received) {
 
 void Controller::handle_welcome(const Welcome& welcome) {
   welcome_ = welcome;
+  jobs_.begin(welcome.starts);
   folders_ = {.state = std::string(welcome.state.view()),
               .run = std::string(welcome.run.view()),
               .log = std::string(welcome.log.view())};
@@ -130,6 +136,10 @@ void Controller::handle_listen_failed(const ListenFailed& record) {
   }
   listener_answered_.set();
 }
+
+void Controller::start_job(const StartInstance& record, int input) { tell_supervisor(record, input); }
+
+void Controller::signal_job(const SignalInstance& record) { tell_supervisor(record); }
 
 void Controller::handle_stop() {
   stopping_ = true;

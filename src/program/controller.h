@@ -25,6 +25,7 @@
 #include "program/app_log.h"
 #include "program/channel.h"
 #include "program/folders.h"
+#include "program/jobs.h"
 #include "program/launch.h"
 #include "program/waiting.h"
 #include "reactor/mailbox.h"
@@ -67,7 +68,7 @@ std::string end_text(const InstanceEnded& record);
 // "app-1"
 std::string instance_name(uint32_t slot);
 
-class Controller final : net::Acceptor {
+class Controller final : net::Acceptor, JobStarter {
  public:
   Controller(Reactor& reactor, Log& log);
   Result<void> start();
@@ -155,6 +156,10 @@ class Controller final : net::Acceptor {
   Duration probe_pause(const ManagedInstance& instance) const;
   const app::Member* member_of(const ManagedInstance& instance) const;
 
+  // JobStarter
+  void start_job(const StartInstance& record, int input) override;
+  void signal_job(const SignalInstance& record) override;
+
   // controller_control.cc: the control socket
   Result<void> open_control_socket();
   void accepted(Descriptor socket, const net::Peer& peer) override;
@@ -195,6 +200,7 @@ class Controller final : net::Acceptor {
   app::Lifecycle lifecycle_;
   TickTimer tick_timer_;
   AppLog app_log_;
+  Jobs jobs_;
   std::map<Key, ListenPlace> places_;
   std::map<Key, std::shared_ptr<ManagedInstance>> instances_;
   std::map<uint32_t, SlotMemory> memory_;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -51,6 +52,13 @@ void set_limits(const InstancePlan& plan) {
   if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes + 1);
 }
 
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& each : texts) pointers.push_back(const_cast<char*>(each.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 [[noreturn]] void run_command(const InstancePlan& plan) {
   ::setsid();
   reset_signals();
@@ -60,15 +68,17 @@ void set_limits(const InstancePlan& plan) {
   }
   ::umask(plan.umask);
   set_limits(plan);
-  ::close_range(3, ~0U, 0);
-  std::string command = shell_command(plan.command);
-  char shell[] = "/bin/sh";
-  char flag[] = "-c";
-  char* const arguments[] = {shell, flag, command.data(), nullptr};
-  std::vector<char*> environment;
-  for (const std::string& each : plan.environment) environment.push_back(const_cast<char*>(each.c_str()));
-  environment.push_back(nullptr);
-  ::execve(shell, arguments, environment.data());
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  const std::vector<char*> environment = pointers_to(plan.environment);
+  if (!plan.arguments.empty()) {
+    std::vector<std::string> arguments = {"terrace"};
+    arguments.insert(arguments.end(), plan.arguments.begin(), plan.arguments.end());
+    ::fexecve(kOwnProgram, pointers_to(arguments).data(), environment.data());
+    std::fprintf(stderr, "terrace: cannot run itself: %s\n", std::strerror(errno));
+    ::_exit(kCannotRun);
+  }
+  const std::vector<std::string> arguments = {"/bin/sh", "-c", shell_command(plan.command)};
+  ::execve("/bin/sh", pointers_to(arguments).data(), environment.data());
   std::fprintf(stderr, "terrace: cannot run /bin/sh: %s\n", std::strerror(errno));
   ::_exit(kCannotRun);
 }

@@ -14,12 +14,16 @@ struct InitReport {
   Text<256> text;
 };
 
+// Where the program of InstancePlan::arguments stands open in the init.
+constexpr int kOwnProgram = 4;
+
 // How the supervisor tells a guardian to kill all that it guards: SIGKILL would
 // end only the guardian.
 constexpr int kKillAllSignal = 10;  // SIGUSR1
 
 // Starts the command and waits for its end. Standard input, output and error are
-// in place; `reports` is the only other descriptor.
+// in place; `reports` is the only other descriptor but for
+// kOwnProgram.
 [[noreturn]] void run_init(const InstancePlan& plan, Isolation isolation, int reports);
 
 // Tells the supervisor and ends.

@@ -25,6 +25,12 @@ bool plain_word(std::string_view word) {
   return !word.empty() && word.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
+// "app-1", "build-7"
+std::string title_of(const StartInstance& record) {
+  if (!record.job.view().empty()) return std::string(record.job.view());
+  return fmt::format("app-{}", record.slot + 1);
+}
+
 // A file directly in `folder`.
 bool directly_in(std::string_view path, const std::string& folder) {
   if (!path.starts_with(folder + "/")) return false;
@@ -62,6 +68,19 @@ void add_unless_set(std::vector<std::string>& variables, const std::string& name
   if (std::ranges::none_of(variables, is_it)) variables.push_back(prefix + value);
 }
 
+std::vector<std::string> arguments_of(const StartInstance& record) {
+  std::vector<std::string> arguments;
+  std::string_view rest = record.command.view();
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(kArgumentEnd), rest.size());
+    arguments.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return arguments;
+}
+
+bool is_job(uint32_t slot) { return slot >= kSlotsMax; }
+
 bool is_folder(const std::string& path) {
   struct stat about{};
   return ::stat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode);
@@ -84,12 +103,20 @@ Instances::Running* Instances::find(uint32_t slot, uint32_t generation) {
 }
 
 Result<User> Instances::check(const StartInstance& record) const {
-  if (record.slot >= kSlotsMax || running_.size() >= kInstancesMax) return refuse("too many instances");
+  if (record.slot >= kSlotsMax + kJobsMax || running_.size() >= kInstancesMax + kJobsMax)
+    return refuse("too many instances");
   if (!plain_word(record.site.view())) return refuse("the site's name");
   if (record.command.view().empty()) return refuse("no command");
   if (!record.folder.view().starts_with('/')) return refuse("the folder is not absolute");
   if (record.environment_bytes > record.environment.size()) return refuse("the environment is too long");
   if (record.memory_bytes < 0) return refuse("the memory limit");
+  if (is_job(record.slot) != !record.job.view().empty()) return refuse("a job needs a name and its own slot");
+  if (is_job(record.slot)) {
+    if (!plain_word(record.job.view())) return refuse("the job's name");
+    if (record.port != 0 || !record.socket.view().empty()) return refuse("a job listens nowhere");
+    return permitted_app_user(std::string(record.user.view()), options_.own, options_.app);
+  }
+  if (record.own_program != 0) return refuse("an instance is the app's own program");
   if (record.port == 0 && !directly_in(record.socket.view(), socket_folder(options_.folders)))
     return refuse("the socket is outside of its folder");
   if (record.port != 0 && (record.port < kPortMin || record.port > kPortMax)) return refuse("the port");
@@ -106,14 +133,19 @@ Result<void> Instances::prepare_folders(const User& user) {
 
 Result<Cgroup> Instances::make_group(const StartInstance& record) {
   if (!cgroups_) cgroups_ = Cgroups::find(record.site.view());
-  return cgroups_->make(fmt::format("app-{}.{}", record.slot + 1, record.generation), record.memory_bytes,
+  return cgroups_->make(fmt::format("{}.{}", title_of(record), record.generation), record.memory_bytes,
                         record.processes);
 }
 
 InstancePlan Instances::plan_of(const StartInstance& record, const User& user) const {
   InstancePlan plan;
-  plan.title = fmt::format("terrace: app-{}", record.slot + 1);
-  plan.command = record.command.view();
+  plan.title = "terrace: " + title_of(record);
+  if (record.own_program != 0) {
+    plan.arguments = arguments_of(record);
+    plan.program = options_.program;
+  } else {
+    plan.command = record.command.view();
+  }
   plan.folder = record.folder.view();
   plan.environment = environment_of(record);
   add_unless_set(plan.environment, "HOME",
@@ -125,6 +157,8 @@ InstancePlan Instances::plan_of(const StartInstance& record, const User& user) c
   plan.descriptors = options_.descriptors;
   // The socket's group must be able to connect, which takes the right to write.
   if (record.port == 0) plan.umask = 007;
+  // What a job makes the worker may have to read; the folder around it keeps others out.
+  if (is_job(record.slot)) plan.umask = 022;
   if (cgroups_->kind() == Limits::kRlimit) {
     plan.memory_bytes = record.memory_bytes;
     plan.processes = record.processes;
@@ -132,7 +166,7 @@ InstancePlan Instances::plan_of(const StartInstance& record, const User& user) c
   return plan;
 }
 
-Result<const Instances::Running*> Instances::start(const StartInstance& record) {
+Result<const Instances::Running*> Instances::start(const StartInstance& record, int input) {
   const Result<User> user = check(record);
   if (!user) return std::unexpected(user.error());
   if (find(record.slot, record.generation) != nullptr) return refuse("it runs already");
@@ -140,8 +174,9 @@ Result<const Instances::Running*> Instances::start(const StartInstance& record) 
   Result<Cgroup> group = make_group(record);
   if (!group) return std::unexpected(group.error());
   // A killed supervisor leaves the sockets of its instances behind.
-  if (record.port == 0) ::unlink(std::string(record.socket.view()).c_str());
+  if (!record.socket.view().empty()) ::unlink(std::string(record.socket.view()).c_str());
   InstancePlan plan = plan_of(record, *user);
+  plan.input = input;
   plan.group = &*group;
   Result<StartedInstance> started = start_instance(plan, options_.isolation);
   if (!started) {
@@ -183,7 +218,7 @@ Instances::Running* Instances::ended(pid_t pid, int status) {
     (void)record.error.set(end.error);
     record.out_of_memory = each->group.out_of_memory() ? 1 : 0;
     each->ended = record;
-    if (each->record.port == 0) ::unlink(std::string(each->record.socket.view()).c_str());
+    if (!each->record.socket.view().empty()) ::unlink(std::string(each->record.socket.view()).c_str());
     if (!each->group.remove()) left_groups_.push_back(std::move(each->group));
     return each.get();
   }
@@ -214,6 +249,15 @@ void Instances::kill_all() {
   for (const auto& each : running_) {
     if (!each->ended) signal_instance(each->record.pid, each->record.isolation, SIGKILL);
   }
+}
+
+void Instances::end_jobs() {
+  for (const auto& each : running_) {
+    if (!is_job(each->record.slot)) continue;
+    each->orphaned = true;
+    if (!each->ended) signal_instance(each->record.pid, each->record.isolation, SIGKILL);
+  }
+  std::erase_if(running_, [](const auto& each) { return each->orphaned && each->ended; });
 }
 
 std::optional<Time> Instances::next_kill() const {

@@ -32,6 +32,7 @@ class Instances {
     bool root = false;
     Isolation isolation = Isolation::kNamespace;
     rlim_t descriptors = 1024;  // soft limit of open files that an instance begins with
+    int program = -1;           // our own binary, for jobs; borrowed
   };
 
   struct Running {
@@ -41,14 +42,15 @@ class Instances {
     std::chrono::milliseconds grace{};
     std::optional<Time> kill_at;         // after SIGTERM of the stopping site
     std::optional<InstanceEnded> ended;  // not yet told to a controller
+    bool orphaned = false;               // a job whose controller is gone: nobody waits for its end
   };
 
   explicit Instances(Options options) : options_(std::move(options)) {}
   ~Instances();
 
   // Whatever the record says: never as root, never as a stranger's user, sockets
-  // only in our run folder. The error's text is for a person.
-  Result<const Running*> start(const StartInstance& record);
+  // only in our run folder. The error's text is for a person. `input` is for a job.
+  Result<const Running*> start(const StartInstance& record, int input = -1);
   // SIGTERM or SIGKILL.
   void signal(uint32_t slot, uint32_t generation, int signal);
   void tag(const TagInstance& record);
@@ -62,6 +64,8 @@ class Instances {
   void terminate_all(Time now);
   void kill_overdue(Time now);
   void kill_all();
+  // The controller that asked for the jobs is gone.
+  void end_jobs();
   std::optional<Time> next_kill() const;
 
   // True when no instance runs.

@@ -97,7 +97,7 @@ TEST_F(InstancesTest, NoNumberOutsideOfItsLimits) {
   record.port = 80;
   EXPECT_THAT(refusal(record), HasSubstr("port"));
   record = good();
-  record.slot = kSlotsMax;
+  record.slot = kSlotsMax + kJobsMax;
   EXPECT_THAT(refusal(record), HasSubstr("too many"));
   record = good();
   record.environment_bytes = static_cast<uint32_t>(record.environment.size()) + 1;
@@ -105,6 +105,21 @@ TEST_F(InstancesTest, NoNumberOutsideOfItsLimits) {
   record = good();
   record.memory_bytes = -1;
   EXPECT_THAT(refusal(record), HasSubstr("memory"));
+}
+
+TEST_F(InstancesTest, AJobHasAWordForANameAndListensNowhere) {
+  StartInstance job = good();
+  job.slot = kSlotsMax;
+  EXPECT_THAT(refusal(job), HasSubstr("job"));
+  (void)job.job.set("build-7");
+  EXPECT_THAT(refusal(job), HasSubstr("listens"));
+  job.port = 0;
+  EXPECT_EQ(refusal(job), "");
+  (void)job.job.set("../7");
+  EXPECT_THAT(refusal(job), HasSubstr("name"));
+  StartInstance instance = good();
+  instance.own_program = 1;
+  EXPECT_THAT(refusal(instance), HasSubstr("program"));
 }
 
 TEST_F(InstancesTest, NoNameThatIsAPath) {

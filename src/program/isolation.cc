@@ -84,21 +84,25 @@ Result<void> take_user(const InstancePlan& plan) {
   return plan.change_user ? become(plan.user, true) : give_up_privileges();
 }
 
-// Standard input, output and error, and the channel; nothing else stays open.
-void arrange_descriptors(int output, int reports) {
-  const int nothing = ::open("/dev/null", O_RDWR);
+// Standard input, output and error, the channel and the program; nothing else stays
+// open.
+void arrange_descriptors(const InstancePlan& plan, int output, int reports) {
+  const int input = plan.input >= 0 ? plan.input : ::open("/dev/null", O_RDWR);
+  const int moved_input = ::fcntl(input, F_DUPFD, 10);
   const int moved_output = ::fcntl(output, F_DUPFD, 10);
   const int moved_reports = ::fcntl(reports, F_DUPFD, 10);
-  ::dup2(nothing, 0);
+  const int moved_program = plan.program >= 0 ? ::fcntl(plan.program, F_DUPFD, 10) : -1;
+  ::dup2(moved_input, 0);
   ::dup2(moved_output, 1);
   ::dup2(moved_output, 2);
   ::dup2(moved_reports, kReports);
-  ::close_range(kReports + 1, ~0U, 0);
+  if (moved_program >= 0) ::dup2(moved_program, kOwnProgram);
+  ::close_range(moved_program >= 0 ? kOwnProgram + 1 : kOwnProgram, ~0U, 0);
 }
 
 [[noreturn]] void become_init(const InstancePlan& plan, Isolation isolation, uid_t user, gid_t group,
                               int output, int reports) {
-  arrange_descriptors(output, reports);
+  arrange_descriptors(plan, output, reports);
   ::setsid();
   set_process_title(plan.title);
   Result<void> done = enter_isolation(plan, isolation, user, group);

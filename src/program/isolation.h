@@ -35,6 +35,11 @@ namespace terrace::program {
 struct InstancePlan {
   std::string title;    // of the init, for ps(1): "terrace: app-1"
   std::string command;  // for /bin/sh -c
+  // When not empty, instead of `command`: `program`, an open binary, with these
+  // arguments after its name.
+  std::vector<std::string> arguments;
+  int program = -1;  // borrowed
+  int input = -1;    // its standard input, borrowed; -1: nothing to read
   std::string folder;
   std::vector<std::string> environment;  // "NAME=value", the whole of it
   User user;

@@ -79,7 +79,7 @@ std::vector<Named> instance_environment(const SiteFile& site, const ListenPlace&
   }
   if (place.port != 0) {
     set(variables, "PORT", std::to_string(place.port));
-  } else {
+  } else if (!place.socket.empty()) {
     // Many servers take a path where they take a port (Node's listen()).
     set(variables, "SOCKET", place.socket);
     set(variables, "PORT", place.socket);

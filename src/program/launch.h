@@ -15,7 +15,8 @@
 
 namespace terrace::program {
 
-// Where an instance listens: a port of 127.0.0.1, or with port 0 a Unix socket.
+// Where an instance listens: a port of 127.0.0.1, or with port 0 a Unix socket; a
+// job has neither.
 struct ListenPlace {
   uint16_t port = 0;
   std::string socket;

@@ -1,5 +1,6 @@
 // `terrace`: reads the command line and calls what it names. The supervisor
-// starts this same binary again as `terrace controller` and `terrace worker`.
+// starts this same binary again as `terrace controller` and `terrace worker`, and as
+// jobs (job_commands.h).
 
 #include <cstdio>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "program/command_line.h"
 #include "program/commands.h"
 #include "program/entry.h"
+#include "program/job_commands.h"
 #include "program/output.h"
 #include "program/site_path.h"
 #include "topology/load.h"
@@ -65,6 +67,7 @@ int main(int argc, char** argv) {
   if (process == "worker") return run_worker(argc, argv);
   const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),
                                                static_cast<size_t>(argc > 0 ? argc - 1 : 0));
+  if (const JobCommand job = find_job_command(process)) return job(arguments.subspan(1));
   const auto parsed = parse_command_line(arguments);
   if (const auto* left = std::get_if<Leave>(&parsed)) return leave(*left);
   return run(argc, argv, std::get<CommandLine>(parsed));

@@ -37,6 +37,9 @@ constexpr int kSupervisorChannel = 3;
 // an old and a new generation at once.
 constexpr uint32_t kSlotsMax = 64;
 constexpr uint32_t kInstancesMax = 2 * kSlotsMax;
+// Jobs at once (jobs.h): commands that run once. They take the slots after those of
+// the instances, kSlotsMax to kSlotsMax + kJobsMax - 1.
+constexpr uint32_t kJobsMax = 8;
 constexpr uint32_t kListenersMax = 64;
 
 // A text of at most N - 1 bytes inside a record.
@@ -235,7 +238,10 @@ struct Unlisten {
   Address requested;
 };
 
-// Start one instance. The supervisor refuses uid 0, users outside the app's group
+// Start one instance, or a job: then with a slot of kSlotsMax or above, neither port
+// nor socket, perhaps with a descriptor beside it that becomes its standard input.
+// A job belongs to the controller that asked: when that ends, the supervisor kills
+// it, and no successor hears of it. The supervisor refuses uid 0, users outside the app's group
 // (permitted_app_user in privileges.h), a socket outside its run folder and any
 // number outside its limits, whatever the record says.
 struct StartInstance {
@@ -251,10 +257,16 @@ struct StartInstance {
   uint32_t processes = 0;    // 0: no limit
   uint32_t grace_ms = 30'000;
   Path folder;
+  Name job;  // "build-7": its title; empty for an instance
+  // 1, jobs only: `command` is not for a shell, but the arguments of our own binary,
+  // which the supervisor holds; each ends with kArgumentEnd.
+  uint32_t own_program = 0;
   Text<8192> command;
   uint32_t environment_bytes = 0;  // "NAME=value\0NAME=value\0"
   std::array<char, 32'768> environment{};
 };
+
+constexpr char kArgumentEnd = '\n';
 
 // SIGTERM or SIGKILL; nothing else is passed on.
 struct SignalInstance {

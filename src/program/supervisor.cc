@@ -87,7 +87,7 @@ class Supervisor {
   void handle_serving();
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
-  void handle_start(const StartInstance& record);
+  void handle_start(const StartInstance& record, const Descriptor& input);
   void say_if_limits_are_weak(const StartInstance& record);
   void send_site_file();
 
@@ -137,7 +137,8 @@ Supervisor::Supervisor(Parts parts, const Log& log)
                   .app = parts_.app,
                   .root = parts_.root,
                   .isolation = parts_.isolation,
-                  .descriptors = parts_.descriptors}) {}
+                  .descriptors = parts_.descriptors,
+                  .program = parts_.program.get()}) {}
 
 int Supervisor::run() {
   if (!start_child(worker_) || !start_child(controller_)) return kExitCannotStart;
@@ -220,6 +221,7 @@ void Supervisor::reap() {
 void Supervisor::child_ended(ChildProcess& child, int status) {
   const pid_t pid = child.pid();
   child.ended(now_);
+  if (&child == &controller_) instances_.end_jobs();
   if (phase_ != Phase::kRunning) {
     child.stay_away();
     return;
@@ -297,6 +299,7 @@ void Supervisor::greet_controller() {
   // Ends that nobody has heard of follow the beginnings they belong to.
   std::vector<Instances::Running*> ended;
   for (const auto& running : instances_.all()) {
+    if (running->orphaned) continue;
     report(*running);
     if (running->ended) ended.push_back(running.get());
   }
@@ -335,7 +338,8 @@ void Supervisor::read_records(ChildProcess& child) {
 void Supervisor::handle(Received& received) {
   if (const auto listen = received.as<Listen>()) return handle_listen(*listen);
   if (const auto unlisten = received.as<Unlisten>()) return handle_unlisten(*unlisten);
-  if (const auto start = received.as<StartInstance>()) return handle_start(*start);
+  if (const auto start = received.as<StartInstance>())
+    return handle_start(*start, received.take_descriptor());
   if (const auto signal = received.as<SignalInstance>())
     return instances_.signal(signal->slot, signal->generation, signal->signal);
   if (const auto tag = received.as<TagInstance>()) return instances_.tag(*tag);
@@ -382,9 +386,10 @@ void Supervisor::handle_unlisten(const Unlisten& record) {
   tell(worker_, ListenerGone{.purpose = record.purpose, .requested = record.requested});
 }
 
-void Supervisor::handle_start(const StartInstance& record) {
-  const Result<const Instances::Running*> running =
-      phase_ == Phase::kRunning ? instances_.start(record) : fail(Code::kUnavailable, "the site stops");
+void Supervisor::handle_start(const StartInstance& record, const Descriptor& input) {
+  const Result<const Instances::Running*> running = phase_ == Phase::kRunning
+                                                        ? instances_.start(record, input.get())
+                                                        : fail(Code::kUnavailable, "the site stops");
   if (running) {
     say_if_limits_are_weak(record);
     return report(**running);
@@ -415,6 +420,7 @@ void Supervisor::report(const Instances::Running& running) {
 }
 
 void Supervisor::report_end(Instances::Running& running) {
+  if (running.orphaned) return instances_.forget(running);
   if (!controller_.alive()) return;
   tell(controller_, *running.ended);
   instances_.forget(running);

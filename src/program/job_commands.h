@@ -1,0 +1,23 @@
+#pragma once
+
+// Commands of our own binary that only ever run as jobs (jobs.h): as the app's user,
+// in a job's isolation, on what belongs to that user. No help shows them. Each says on
+// standard output what it does, ends with an exit status of command_line.h, and takes
+// its arguments without its own name.
+
+#include <span>
+#include <string_view>
+
+namespace terrace::program {
+
+using JobCommand = int (*)(std::span<const char* const> arguments);
+
+// Null when `name` is none of them.
+JobCommand find_job_command(std::string_view name);
+
+// job-link RELEASE WRITABLE PATH…: makes each PATH of the release a link to the same
+// path below WRITABLE, where it outlives releases. What the first release has there is
+// copied, later ones give way to it.
+int run_job_link(std::span<const char* const> arguments);
+
+}  // namespace terrace::program
