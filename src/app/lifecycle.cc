@@ -17,6 +17,11 @@ bool is_leaving(const Member& member) {
   return member.phase == MemberPhase::kDraining || member.phase == MemberPhase::kStopping;
 }
 
+bool is_healthy(const Member& member) {
+  return member.phase == MemberPhase::kUp || member.phase == MemberPhase::kReady ||
+         member.phase == MemberPhase::kStandby;
+}
+
 bool take_out(std::optional<Member>& place, uint32_t generation, Member& taken) {
   if (!place || place->generation != generation) return false;
   taken = *place;
@@ -31,6 +36,7 @@ const Member* Lifecycle::find(uint32_t slot, uint32_t generation) const {
   const Slot& place = slots_[slot];
   if (place.current && place.current->generation == generation) return &*place.current;
   if (place.candidate && place.candidate->generation == generation) return &*place.candidate;
+  if (place.standby && place.standby->generation == generation) return &*place.standby;
   for (const Member& member : place.retiring) {
     if (member.generation == generation) return &member;
   }
@@ -42,66 +48,61 @@ Member* Lifecycle::member_of(uint32_t slot, uint32_t generation) {
 }
 
 bool Lifecycle::rolling() const {
-  return std::ranges::any_of(slots_,
-                             [](const Slot& place) { return place.roll || place.candidate.has_value(); });
+  return std::ranges::any_of(slots_, [this](const Slot& place) {
+    return place.roll || (place.candidate.has_value() && !switching());
+  });
 }
 
 // ---- what is wanted
 
-void Lifecycle::adopt(uint32_t slot, const Member& member, Time now) {
-  if (slot >= slots_.size()) slots_.resize(slot + 1);
-  Slot& place = slots_[slot];
-  Member adopted = member;
-  next_generation_ = std::max(next_generation_, member.generation + 1);
-  if (is_leaving(member)) {
-    if (member.phase == MemberPhase::kDraining) {
-      adopted.deadline = now + kDrainMax;
-      act(Kind::kPublish, slot, member.generation);
-      place.retiring.push_back(adopted);
-      return;
-    }
-    place.retiring.push_back(adopted);
-    return terminate(slot, place.retiring.back(), now);
-  }
-  if (adopted.phase != MemberPhase::kUp) adopted.deadline = now + plan_.start_timeout;
-  act(Kind::kPublish, slot, member.generation);
-  if (!place.current) {
-    place.current = adopted;
-    return;
-  }
-  // Two that do not leave: a roll was under way. The newer one is the candidate.
-  if (place.current->generation > adopted.generation) std::swap(*place.current, adopted);
-  place.candidate = adopted;
-  place.roll = true;
-  if (adopted.phase == MemberPhase::kUp) candidate_is_healthy(slot, now);
-}
-
 void Lifecycle::configure(const LifecyclePlan& plan, Time now) {
   plan_ = plan;
+  settle_adopted(now);
   if (slots_.size() < plan.instances) slots_.resize(plan.instances);
   for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
     Slot& place = slots_[slot];
-    if (slot >= plan.instances) {
-      place.retry.reset();
-      place.roll = false;
-      if (place.candidate) retire(slot, *std::exchange(place.candidate, std::nullopt), now);
-      if (place.current) retire(slot, *std::exchange(place.current, std::nullopt), now);
+    // A candidate of a recipe that nobody wants any more.
+    if (!switching() && place.candidate && (place.candidate->recipe != plan.recipe || !place.current))
+      retire(slot, *std::exchange(place.candidate, std::nullopt), now);
+    if (slot >= plan.instances || held_) {
+      empty_slot(slot, now);
     } else if (!place.current) {
-      if (place.candidate) retire(slot, *std::exchange(place.candidate, std::nullopt), now);
       start_current(slot, now);
     } else if (place.current->recipe != plan.recipe) {
       place.roll = true;
     }
-    // A candidate of a recipe that nobody wants any more.
-    if (place.candidate && place.candidate->recipe != plan.recipe)
-      retire(slot, *std::exchange(place.candidate, std::nullopt), now);
   }
   continue_roll(now);
+  say_held();
+}
+
+// Candidates of a switch-over and members on standby are of other plans.
+void Lifecycle::empty_slot(uint32_t slot, Time now) {
+  Slot& place = slots_[slot];
+  place.retry.reset();
+  place.roll = false;
+  if (place.candidate && !switching()) retire(slot, *std::exchange(place.candidate, std::nullopt), now);
+  if (place.current) retire(slot, *std::exchange(place.current, std::nullopt), now);
 }
 
 void Lifecycle::roll(Time now) {
-  for (uint32_t slot = 0; slot < plan_.instances; ++slot) slots_[slot].roll = true;
+  for (uint32_t slot = 0; slot < plan_.instances; ++slot) want_roll(slot);
   continue_roll(now);
+}
+
+void Lifecycle::want_roll(uint32_t slot) {
+  Slot& place = slots_[slot];
+  place.roll = true;
+  if (!place.current || place.current->replace) return;
+  place.current->replace = true;
+  act(Kind::kNote, slot, place.current->generation);
+}
+
+void Lifecycle::forget_roll(uint32_t slot) {
+  Slot& place = slots_[slot];
+  place.roll = false;
+  if (place.current && std::exchange(place.current->replace, false))
+    act(Kind::kNote, slot, place.current->generation);
 }
 
 void Lifecycle::stop() {
@@ -114,12 +115,12 @@ void Lifecycle::stop() {
 
 // ---- steps
 
-Member Lifecycle::start(uint32_t slot, Time now) {
+Member Lifecycle::start(uint32_t slot, const LifecyclePlan& plan, Time now) {
   const Member member{.generation = next_generation_++,
-                      .recipe = plan_.recipe,
+                      .recipe = plan.recipe,
                       .phase = MemberPhase::kStarting,
                       .started = now,
-                      .deadline = now + plan_.start_timeout};
+                      .deadline = now + plan.start_timeout};
   act(Kind::kStart, slot, member.generation);
   act(Kind::kPublish, slot, member.generation);
   return member;
@@ -128,9 +129,9 @@ Member Lifecycle::start(uint32_t slot, Time now) {
 void Lifecycle::start_current(uint32_t slot, Time now) {
   Slot& place = slots_[slot];
   place.retry.reset();
-  if (stopped_) return;
+  if (stopped_ || held_) return;
   place.roll = false;
-  place.current = start(slot, now);
+  place.current = start(slot, plan_, now);
 }
 
 // Up or unwell members finish their requests first; one that never was healthy has none.
@@ -167,13 +168,13 @@ void Lifecycle::continue_roll(Time now) {
     const bool starts_anew = was_rolling_ && place.current && place.current->phase == MemberPhase::kStarting;
     return place.candidate || starts_anew || (!place.roll && !place.retiring.empty());
   });
-  if (stopped_ || busy) return;
+  if (stopped_ || held_ || busy) return;
   for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
     Slot& place = slots_[slot];
     if (!place.roll) continue;
     was_rolling_ = true;
     if (place.current) {
-      place.candidate = start(slot, now);
+      place.candidate = start(slot, plan_, now);
       return;
     }
     // Nothing to keep: it was waiting for its restart.
@@ -184,7 +185,7 @@ void Lifecycle::continue_roll(Time now) {
 }
 
 void Lifecycle::fail_roll(uint32_t slot) {
-  for (Slot& place : slots_) place.roll = false;
+  for (uint32_t each = 0; each < slots_.size(); ++each) forget_roll(each);
   was_rolling_ = false;
   act(Kind::kRollFailed, slot, 0);
 }
@@ -193,40 +194,67 @@ void Lifecycle::fail_roll(uint32_t slot) {
 
 void Lifecycle::healthy(uint32_t slot, uint32_t generation, Time now) {
   Member* member = member_of(slot, generation);
-  if (member == nullptr || is_leaving(*member) || member->phase == MemberPhase::kUp) return;
-  member->phase = MemberPhase::kUp;
+  if (member == nullptr) return;
+  member->well = true;
+  if (is_leaving(*member) || is_healthy(*member)) return;
+  const Slot& place = slots_[slot];
+  const bool is_candidate = place.candidate && member == &*place.candidate;
+  member->phase = is_candidate && switching() ? MemberPhase::kReady : MemberPhase::kUp;
   act(Kind::kPublish, slot, generation);
-  if (slots_[slot].candidate && member == &*slots_[slot].candidate) candidate_is_healthy(slot, now);
+  if (switching()) {
+    switch_when_ready(now);
+  } else if (is_candidate) {
+    candidate_is_healthy(slot, now);
+  }
   continue_roll(now);
+  say_released();
 }
 
 void Lifecycle::unhealthy(uint32_t slot, uint32_t generation, Time now) {
   Member* member = member_of(slot, generation);
-  if (member == nullptr || member->phase != MemberPhase::kUp) return;
-  member->phase = MemberPhase::kUnwell;
-  member->deadline = now + plan_.start_timeout;
+  if (member == nullptr) return;
+  member->well = false;
+  if (member->phase == MemberPhase::kReady) {
+    member->phase = MemberPhase::kStarting;
+    member->deadline = member->started + next_plan_->start_timeout;
+  } else if (member->phase == MemberPhase::kUp) {
+    member->phase = MemberPhase::kUnwell;
+    member->deadline = now + plan_.start_timeout;
+  } else {
+    return;
+  }
   act(Kind::kPublish, slot, generation);
 }
 
 void Lifecycle::drained(uint32_t slot, uint32_t generation, Time now) {
   Member* member = member_of(slot, generation);
-  if (member != nullptr && member->phase == MemberPhase::kDraining) terminate(slot, *member, now);
+  if (member == nullptr || member->phase != MemberPhase::kDraining) return;
+  if (slots_[slot].standby && member == &*slots_[slot].standby) {
+    member->phase = MemberPhase::kStandby;
+    act(Kind::kPublish, slot, generation);
+  } else {
+    terminate(slot, *member, now);
+  }
 }
 
 void Lifecycle::ended(uint32_t slot, uint32_t generation, Time now) {
+  std::erase_if(adopted_, [&](const Adopted& each) { return each.member.generation == generation; });
   if (find(slot, generation) == nullptr) return;
   Slot& place = slots_[slot];
   Member gone;
   act(Kind::kWithdraw, slot, generation);
-  if (take_out(place.candidate, generation, gone)) {
+  if (switching() && take_out(place.candidate, generation, gone)) {
+    fail_switch(slot, generation, now);
+  } else if (take_out(place.candidate, generation, gone)) {
     note_end(slot, place, now);
     fail_roll(slot);
   } else if (take_out(place.current, generation, gone)) {
     current_ended(slot, gone, now);
-  } else {
+  } else if (!take_out(place.standby, generation, gone)) {
     std::erase_if(place.retiring, [&](const Member& member) { return member.generation == generation; });
   }
   continue_roll(now);
+  say_held();
 }
 
 void Lifecycle::current_ended(uint32_t slot, const Member& member, Time now) {
@@ -237,7 +265,7 @@ void Lifecycle::current_ended(uint32_t slot, const Member& member, Time now) {
   ++place.restarts;
   if (was_rolling_ && member.phase == MemberPhase::kStarting) fail_roll(slot);
   // The candidate of a roll takes the place at once.
-  if (place.candidate) {
+  if (place.candidate && !switching()) {
     place.current = std::exchange(place.candidate, std::nullopt);
     place.roll = false;
     return;
@@ -279,11 +307,8 @@ void Lifecycle::tick_slot(uint32_t slot, Time now) {
       member.deadline = now + plan_.grace;
     }
   }
-  if (place.candidate && place.candidate->deadline <= now) {
-    act(Kind::kTimedOut, slot, place.candidate->generation);
-    retire(slot, *std::exchange(place.candidate, std::nullopt), now);
-    fail_roll(slot);
-  }
+  tick_standby(slot, now);
+  tick_candidate(slot, now);
   if (place.current && place.current->phase != MemberPhase::kUp && place.current->deadline <= now) {
     const Member member = *std::exchange(place.current, std::nullopt);
     const bool never = member.phase == MemberPhase::kStarting;
@@ -295,6 +320,16 @@ void Lifecycle::tick_slot(uint32_t slot, Time now) {
   if (place.retry && *place.retry <= now) start_current(slot, now);
 }
 
+void Lifecycle::tick_candidate(uint32_t slot, Time now) {
+  Slot& place = slots_[slot];
+  if (!place.candidate || is_healthy(*place.candidate) || place.candidate->deadline > now) return;
+  const uint32_t generation = place.candidate->generation;
+  act(Kind::kTimedOut, slot, generation);
+  if (switching()) return fail_switch(slot, generation, now);
+  retire(slot, *std::exchange(place.candidate, std::nullopt), now);
+  fail_roll(slot);
+}
+
 std::optional<Time> Lifecycle::next() const {
   std::optional<Time> next;
   const auto consider = [&](Time time) {
@@ -302,7 +337,8 @@ std::optional<Time> Lifecycle::next() const {
   };
   for (const Slot& place : slots_) {
     if (place.retry) consider(*place.retry);
-    if (place.candidate) consider(place.candidate->deadline);
+    if (place.candidate && !is_healthy(*place.candidate)) consider(place.candidate->deadline);
+    if (place.standby && is_leaving(*place.standby)) consider(place.standby->deadline);
     for (const Member& member : place.retiring) consider(member.deadline);
     if (!place.current) continue;
     if (place.current->phase != MemberPhase::kUp) {

@@ -8,6 +8,16 @@
 // SIGTERM, and SIGKILL after the grace. One slot rolls at a time, so the site never
 // has fewer healthy instances than before.
 //
+// A switch-over replaces all of them at once, for a deploy: a candidate starts in
+// every slot of the new plan, beside the current members, and gets no request. When
+// all are ready they become current in one step. The members before drain and then
+// stand by: alive, probed, without requests, not started again when they end. Until
+// keep() or go_back() both plans are known: a member is always started with the plan
+// that it belongs to. When a candidate ends or is not healthy in time all candidates
+// are stopped, and nothing else has changed.
+//
+// hold() stops all members, each when its requests are finished, until release().
+//
 // A member that ends by itself is started again after a delay that grows from 0.1 s
 // to 30 s and is forgotten after a stable minute. Five ends within a minute are a
 // crash loop; it is over when an instance has lived for a minute.
@@ -47,6 +57,8 @@ enum class MemberPhase : uint8_t {
   kUnwell,    // was healthy; gets no request until it is again
   kDraining,  // finishes its requests
   kStopping,  // got SIGTERM
+  kReady,     // healthy candidate of a switch-over; gets no request yet
+  kStandby,   // served before the switch-over, could again; gets no request
 };
 
 struct Member {
@@ -54,13 +66,16 @@ struct Member {
   uint64_t recipe = 0;
   MemberPhase phase = MemberPhase::kStarting;
   Time started;
-  Time deadline;  // of the phase; kUp has none
+  Time deadline;         // of the phase; kUp, kReady and kStandby have none
+  bool replace = false;  // a roll shall replace it; a successor has to know
+  bool well = true;      // of one on standby, or on its way there
 };
 
 struct Action {
   enum class Kind : uint8_t {
     kStart,      // start this instance
-    kPublish,    // tell the proxy that it is starting, up, unwell or draining
+    kPublish,    // tell the proxy its phase, and note it for a successor
+    kNote,       // note it for a successor; nothing to tell the proxy
     kWithdraw,   // tell the proxy to forget it
     kTerminate,  // SIGTERM
     kKill,       // SIGKILL
@@ -70,6 +85,16 @@ struct Action {
     kCrashLoop,   // recognised now
     kRolled,      // every slot has the wanted recipe
     kRollFailed,  // the candidate did not become healthy; the old members stay
+    // The switch-over. kSwitched comes when all candidates are ready, before the
+    // first kPublish of it: note durably that the new recipe is the current one, then
+    // tell the worker its site; the actions behind it publish first the new members
+    // as up, then the old ones as draining. A successor that adopts in between
+    // goes on in the direction that was noted. kWentBack likewise.
+    kSwitched,
+    kSwitchFailed,  // this candidate ended or was not healthy in time
+    kWentBack,
+    kHeld,      // after hold(): no member is left
+    kReleased,  // after release(): every slot is up
   };
   Kind kind;
   uint32_t slot = 0;
@@ -81,6 +106,7 @@ class Lifecycle {
   struct Slot {
     std::optional<Member> current;
     std::optional<Member> candidate;
+    std::optional<Member> standby;  // draining or kStandby
     std::vector<Member> retiring;
     std::optional<Time> retry;  // of the next start, when the last one ended by itself
     uint32_t ends = 0;          // in a row, without a stable minute: the delay
@@ -91,7 +117,10 @@ class Lifecycle {
   };
 
   // A member that runs already, said before the first configure(): a controller was
-  // replaced. Its phase is what the predecessor noted.
+  // replaced. Its phase is what the predecessor noted. The first configure() decides:
+  // members of the plan's recipe go on (one that was ready or stood by serves), a
+  // roll to it goes on, and members of another recipe in the same slot leave. A
+  // switch-over that was not noted as done is thus undone, and a bake is over.
   void adopt(uint32_t slot, const Member& member, Time now);
 
   // More slots start, fewer retire, another recipe rolls.
@@ -100,6 +129,33 @@ class Lifecycle {
   void roll(Time now);
   // Starts nothing any more.
   void stop();
+
+  // False, and nothing happens, while another switch-over is starting, when the
+  // members are held, and after stop(). A roll that is under way has failed; a
+  // bake that is under way is over: keep(). A plan without instances
+  // switches at once.
+  [[nodiscard]] bool switch_over(const LifecyclePlan& plan, Time now);
+  // Gives a switch-over up whose candidates are still starting: kSwitchFailed, with
+  // generation 0.
+  void cancel_switch(Time now);
+  // Ends the bake: those on standby leave. Without a bake nothing happens.
+  void keep(Time now);
+  // Ends the bake the other way: kWentBack; members on standby that are well are
+  // current again, other slots start one of the old recipe, the new ones drain and
+  // leave. Without a bake nothing happens.
+  void go_back(Time now);
+  // Candidates of a switch-over are starting.
+  bool switching() const { return next_plan_.has_value(); }
+  // Switched, and neither keep() nor go_back() yet.
+  bool baking() const { return old_plan_.has_value(); }
+  // Instances and recipe of the current members.
+  const LifecyclePlan& plan() const { return plan_; }
+
+  // Stops every member, after its requests; a switch-over has failed then, a bake is
+  // kept. Also before the first configure(), which then starts nothing.
+  void hold(Time now);
+  void release(Time now);
+  bool held() const { return held_; }
 
   void healthy(uint32_t slot, uint32_t generation, Time now);
   void unhealthy(uint32_t slot, uint32_t generation, Time now);
@@ -122,7 +178,17 @@ class Lifecycle {
   void act(Action::Kind kind, uint32_t slot, uint32_t generation) {
     actions_.push_back({kind, slot, generation});
   }
-  Member start(uint32_t slot, Time now);
+  struct Adopted {
+    uint32_t slot;
+    Member member;
+  };
+
+  // lifecycle_adopt.cc
+  void settle_adopted(Time now);
+  void settle_slot(uint32_t slot, std::vector<Member> members, Time now);
+  void take_place(uint32_t slot, Member member, Time now);
+
+  Member start(uint32_t slot, const LifecyclePlan& plan, Time now);
   void start_current(uint32_t slot, Time now);
   void retire(uint32_t slot, Member member, Time now);
   void terminate(uint32_t slot, Member& member, Time now);
@@ -130,17 +196,37 @@ class Lifecycle {
   void current_ended(uint32_t slot, const Member& member, Time now);
   void note_end(uint32_t slot, Slot& place, Time now);
   void fail_roll(uint32_t slot);
+  void want_roll(uint32_t slot);
+  void forget_roll(uint32_t slot);
   void continue_roll(Time now);
   void tick_slot(uint32_t slot, Time now);
+  void tick_candidate(uint32_t slot, Time now);
   void forgive(Slot& place, Time now);
   Member* member_of(uint32_t slot, uint32_t generation);
+  void empty_slot(uint32_t slot, Time now);
+
+  // lifecycle_switch.cc
+  void switch_when_ready(Time now);
+  void make_switch(Time now);
+  void fail_switch(uint32_t slot, uint32_t generation, Time now);
+  void stand_by(uint32_t slot, Member member, Time now);
+  void leave_standby(uint32_t slot, Time now);
+  void tick_standby(uint32_t slot, Time now);
+  void say_held();
+  void say_released();
 
   LifecyclePlan plan_;
+  std::optional<LifecyclePlan> next_plan_;  // of the candidates of a switch-over
+  std::optional<LifecyclePlan> old_plan_;   // of those on standby
+  std::vector<Adopted> adopted_;            // until the first configure()
   std::vector<Slot> slots_;
   std::vector<Action> actions_;
   uint32_t next_generation_ = 1;
   bool stopped_ = false;
   bool was_rolling_ = false;
+  bool held_ = false;
+  bool held_said_ = false;
+  bool releasing_ = false;
 };
 
 }  // namespace terrace::app

@@ -1,9 +1,6 @@
-#include "app/lifecycle.h"
-
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <string>
+#include "app/lifecycle_fixture.h"
 
 namespace terrace::app {
 namespace {
@@ -11,48 +8,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
-using testing::IsEmpty;
-
-const char* word(Action::Kind kind) {
-  constexpr const char* kWords[] = {"start",     "publish",   "withdraw",   "terminate", "kill",
-                                    "timed-out", "unhealthy", "crash-loop", "rolled",    "roll-failed"};
-  return kWords[static_cast<size_t>(kind)];
-}
-
-// What happens to slot 0, generation 1 is "start 0.1".
-class LifecycleTest : public testing::Test {
- protected:
-  std::vector<std::string> actions() {
-    std::vector<std::string> texts;
-    for (const Action& action : lifecycle_.take_actions())
-      texts.push_back(std::string(word(action.kind)) + " " + std::to_string(action.slot) + "." +
-                      std::to_string(action.generation));
-    return texts;
-  }
-  LifecyclePlan plan(uint32_t instances, uint64_t recipe = 1) const {
-    return {.instances = instances, .recipe = recipe};
-  }
-  void advance(Duration by) {
-    clock_.advance(by);
-    lifecycle_.tick(clock_.now());
-  }
-  void healthy(uint32_t slot, uint32_t generation) { lifecycle_.healthy(slot, generation, clock_.now()); }
-  void ended(uint32_t slot, uint32_t generation) { lifecycle_.ended(slot, generation, clock_.now()); }
-  void drained(uint32_t slot, uint32_t generation) { lifecycle_.drained(slot, generation, clock_.now()); }
-  // Two healthy instances, generations 1 and 2.
-  void two_up() {
-    lifecycle_.configure(plan(2), clock_.now());
-    healthy(0, 1);
-    healthy(1, 2);
-    actions();
-  }
-  MemberPhase phase(uint32_t slot, uint32_t generation) const {
-    return lifecycle_.find(slot, generation)->phase;
-  }
-
-  VirtualClock clock_;
-  Lifecycle lifecycle_;
-};
 
 TEST_F(LifecycleTest, StartsEverySlotAndTakesTrafficWhenHealthy) {
   lifecycle_.configure(plan(2), clock_.now());
@@ -140,7 +95,7 @@ TEST_F(LifecycleTest, OneThatFailsItsChecksGetsNoTrafficUntilItPassesThem) {
 TEST_F(LifecycleTest, RollsOneSlotAfterTheOtherAndNeverHasFewerThanBefore) {
   two_up();
   lifecycle_.roll(clock_.now());
-  EXPECT_THAT(actions(), ElementsAre("start 0.3", "publish 0.3"));
+  EXPECT_THAT(actions(), ElementsAre("note 0.1", "note 1.2", "start 0.3", "publish 0.3"));
   healthy(0, 3);
   EXPECT_THAT(actions(), ElementsAre("publish 0.3", "publish 0.1"));
   EXPECT_EQ(phase(0, 1), MemberPhase::kDraining);
@@ -173,7 +128,8 @@ TEST_F(LifecycleTest, AReplacementThatHangsIsGivenUpAfterItsTime) {
   lifecycle_.roll(clock_.now());
   actions();
   advance(seconds(60));
-  EXPECT_THAT(actions(), ElementsAre("timed-out 0.3", "withdraw 0.3", "terminate 0.3", "roll-failed 0.0"));
+  EXPECT_THAT(actions(), ElementsAre("timed-out 0.3", "withdraw 0.3", "terminate 0.3", "note 0.1", "note 1.2",
+                                     "roll-failed 0.0"));
 }
 
 TEST_F(LifecycleTest, DrainingEndsAfterItsLimit) {

@@ -214,6 +214,7 @@ void Controller::tell_worker_everything() {
     const app::Lifecycle::Slot& place = lifecycle_.slots()[slot];
     if (place.current) publish(slot, place.current->generation);
     if (place.candidate) publish(slot, place.candidate->generation);
+    if (place.standby) publish(slot, place.standby->generation);
     for (const app::Member& member : place.retiring) {
       if (member.phase == app::MemberPhase::kDraining) publish(slot, member.generation);
     }

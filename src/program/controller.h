@@ -148,6 +148,7 @@ class Controller final : net::Acceptor, JobStarter {
   void start_instance(uint32_t slot, uint32_t generation);
   Result<void> ask_for_instance(uint32_t slot, uint32_t generation);
   void publish(uint32_t slot, uint32_t generation);
+  void note(uint32_t slot, uint32_t generation);
   void say(const app::Action& action);
   InstanceUpdate update_of(uint32_t slot, uint32_t generation, const app::Member& member) const;
   Task<void> read_output(std::shared_ptr<ManagedInstance> instance);

@@ -33,6 +33,7 @@ constexpr int kBlocksPerTurn = 16;
 // What a successor must know about an instance.
 struct InstanceTag {
   MemberPhase phase = MemberPhase::kStarting;
+  bool replace = false;  // a restart shall replace it
   uint64_t recipe = 0;
 };
 static_assert(sizeof(InstanceTag) <= sizeof(Tag));
@@ -41,10 +42,12 @@ InstanceState state_of(MemberPhase phase) {
   switch (phase) {
     case MemberPhase::kStarting:
     case MemberPhase::kUnwell:
+    case MemberPhase::kReady:
       return InstanceState::kStarting;
     case MemberPhase::kUp:
       return InstanceState::kUp;
     case MemberPhase::kDraining:
+    case MemberPhase::kStandby:
       return InstanceState::kDraining;
     case MemberPhase::kStopping:
       return InstanceState::kDown;
@@ -53,8 +56,8 @@ InstanceState state_of(MemberPhase phase) {
 }
 
 bool is_probed(const Member* member) {
-  return member != nullptr && member->phase != MemberPhase::kDraining &&
-         member->phase != MemberPhase::kStopping;
+  // One that drains may go on standby afterwards, where its health matters again.
+  return member != nullptr && member->phase != MemberPhase::kStopping;
 }
 
 net::Address address_of(const InstanceRunning& record) {
@@ -95,10 +98,13 @@ void Controller::adopt(AdoptedInstance adopted) {
                       .recipe = tag.recipe,
                       .phase = tag.phase,
                       .started = Time(std::chrono::nanoseconds(adopted.record.started_ns)),
-                      .deadline = {}};
+                      .deadline = {},
+                      .replace = tag.replace};
   lifecycle_.adopt(adopted.record.slot, member, reactor_.now());
   const std::shared_ptr<ManagedInstance> instance = manage(adopted.record, std::move(adopted.output));
-  if (tag.phase == MemberPhase::kUp) instance->health = health::RiseFall(health::Health::kHealthy);
+  const bool was_healthy = tag.phase == MemberPhase::kUp || tag.phase == MemberPhase::kReady ||
+                           tag.phase == MemberPhase::kStandby || tag.phase == MemberPhase::kDraining;
+  if (was_healthy) instance->health = health::RiseFall(health::Health::kHealthy);
   if (tag.phase == MemberPhase::kUnwell) instance->health = health::RiseFall(health::Health::kUnhealthy);
 }
 
@@ -177,6 +183,8 @@ void Controller::carry_out(const Action& action) {
       return start_instance(action.slot, action.generation);
     case Action::Kind::kPublish:
       return publish(action.slot, action.generation);
+    case Action::Kind::kNote:
+      return note(action.slot, action.generation);
     case Action::Kind::kWithdraw: {
       InstanceUpdate update{.slot = action.slot, .generation = action.generation};
       update.state = InstanceState::kDown;
@@ -268,12 +276,18 @@ InstanceUpdate Controller::update_of(uint32_t slot, uint32_t generation, const M
   return update;
 }
 
-// To the worker; and to the supervisor as a tag, for our successor.
 void Controller::publish(uint32_t slot, uint32_t generation) {
   const Member* member = lifecycle_.find(slot, generation);
   if (member == nullptr) return;
   tell_worker(update_of(slot, generation, *member));
-  const InstanceTag tag{.phase = member->phase, .recipe = member->recipe};
+  note(slot, generation);
+}
+
+// To the supervisor as a tag, for our successor.
+void Controller::note(uint32_t slot, uint32_t generation) {
+  const Member* member = lifecycle_.find(slot, generation);
+  if (member == nullptr) return;
+  const InstanceTag tag{.phase = member->phase, .replace = member->replace, .recipe = member->recipe};
   TagInstance record{.slot = slot, .generation = generation};
   std::memcpy(record.tag.bytes.data(), &tag, sizeof tag);
   tell_supervisor(record);
@@ -325,7 +339,8 @@ const Member* Controller::member_of(const ManagedInstance& instance) const {
 // Often while somebody waits for it to come up, later as the site file says.
 Duration Controller::probe_pause(const ManagedInstance& instance) const {
   const Member* member = member_of(instance);
-  const bool waited_for = member != nullptr && member->phase != MemberPhase::kUp;
+  const bool waited_for =
+      member != nullptr && (member->phase == MemberPhase::kStarting || member->phase == MemberPhase::kUnwell);
   if (!waited_for) return site_->app.health_interval;
   return reactor_.now() - instance.started < seconds(5) ? milliseconds(25) : milliseconds(250);
 }

@@ -46,6 +46,10 @@ const char* word(MemberPhase phase) {
       return "draining";
     case MemberPhase::kStopping:
       return "stopping";
+    case MemberPhase::kReady:
+      return "ready";
+    case MemberPhase::kStandby:
+      return "standby";
   }
   return "";
 }
@@ -107,6 +111,7 @@ std::vector<const Member*> members_of(const Lifecycle::Slot& place) {
   std::vector<const Member*> members;
   if (place.current) members.push_back(&*place.current);
   if (place.candidate) members.push_back(&*place.candidate);
+  if (place.standby) members.push_back(&*place.standby);
   for (const Member& member : place.retiring) members.push_back(&member);
   return members;
 }

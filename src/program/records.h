@@ -33,10 +33,10 @@
 namespace terrace::program {
 
 constexpr int kSupervisorChannel = 3;
-// Instances of the app on one server. During a rolling restart a slot is held by
-// an old and a new generation at once.
+// Instances of the app on one server. A slot is held by an old and a new generation
+// at once while one replaces the other, and by a third that is on its way out.
 constexpr uint32_t kSlotsMax = 64;
-constexpr uint32_t kInstancesMax = 2 * kSlotsMax;
+constexpr uint32_t kInstancesMax = 3 * kSlotsMax;
 // Jobs at once (jobs.h): commands that run once. They take the slots after those of
 // the instances, kSlotsMax to kSlotsMax + kJobsMax - 1.
 constexpr uint32_t kJobsMax = 8;

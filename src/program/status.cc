@@ -88,6 +88,7 @@ void read_processes(const Json& json, SiteStatus& status) {
 // Up, or on its way there for the first time.
 bool is_fine(const InstanceStatus& instance) {
   return instance.state == "up" || instance.state == "draining" || instance.state == "stopping" ||
+         instance.state == "ready" || instance.state == "standby" ||
          (instance.state == "starting" && instance.restarts == 0);
 }
 
