@@ -152,8 +152,8 @@ def unit_threads(context: Context):
     unit_tests(context, "tsan")
 
 
-def pytest(context: Context, *arguments):
-    status, output = context.run([*PYTEST, *arguments], environment={"TERRACE_BIN": binary()})
+def pytest(context: Context, *arguments, environment=None):
+    status, output = context.run([*PYTEST, *arguments], environment={"TERRACE_BIN": binary(), **(environment or {})})
     counts = dict((word, int(count)) for count, word in re.findall(r"(\d+) (passed|failed|error)", last_line(output)))
     failed = counts.get("failed", 0) + counts.get("error", 0)
     context.outcome.add(counts.get("passed", 0), max(failed, 1 if status not in (0, 5) else 0))
@@ -256,11 +256,11 @@ def fuzz(context: Context):
 
 
 def system(context: Context):
-    pytest(context, *(context.arguments or ["tests/system"]), "-m", "not soak", "--durations=8")
+    pytest(context, *(context.arguments or ["tests/system"]), "--durations=8")
 
 
 def soak(context: Context):
-    pytest(context, "tests/system", "-m", "soak")
+    pytest(context, "tests/system", "-m", "soak", environment={"SOAK_SECONDS": "300"})
 
 
 # In the order in which they run; what is quick to fail comes first.

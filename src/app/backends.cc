@@ -46,6 +46,7 @@ void Backends::mark() {
 }
 
 void Backends::forget_unnamed() {
+  if (!naming_) return;
   std::vector<InstanceUpdate> gone;
   for (const std::unique_ptr<Instance>& instance : instances_) {
     const std::pair key(instance->slot, instance->generation);

@@ -87,7 +87,7 @@ class Backends {
 
   void set_limits(const Limits& limits) { limits_ = limits; }
   void update(const InstanceUpdate& update);
-  // Forgets every instance that the updates since forget_mark() did not name.
+  // Forgets every instance that the updates since mark() did not name; none without a mark().
   void mark();
   void forget_unnamed();
   // Call about ten times a second: closes idle connections, wakes waiters, tells of failures.

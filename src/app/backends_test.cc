@@ -103,6 +103,16 @@ TEST_F(BackendsTest, ForgetWhatANewControllerDoesNotName) {
   EXPECT_EQ(backends_.instances()[0]->slot, 2u);
 }
 
+TEST_F(BackendsTest, ForgetNothingWithoutAMark) {
+  set(1, InstanceState::kUp);
+  backends_.mark();
+  set(1, InstanceState::kUp);
+  backends_.forget_unnamed();
+  set(2, InstanceState::kUp);
+  backends_.forget_unnamed();
+  EXPECT_EQ(backends_.instances().size(), 2u);
+}
+
 Task<void> wait_turn(Backends& backends, Time deadline, std::vector<int>& order, int number, int& done) {
   const bool mine = co_await backends.turn(deadline);
   order.push_back(mine ? number : -number);

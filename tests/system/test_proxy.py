@@ -275,6 +275,17 @@ def test_reloads_under_load_fail_no_request(make_site):
     assert not load.result.failures, load.result
 
 
+def test_a_reload_after_a_restart_of_the_app_keeps_its_instances(make_site):
+    site = make_site(app={"instances": 2})
+    with Load(site.port, "/bytes/500", rate=100) as load:
+        load.until(20)
+        site.command("restart", "app")
+        site.write(app={"instances": 2}, web={"headers": {"X-Number": "1"}})
+        site.command("reload")
+        load.until(100)
+    assert not load.result.failures, load.result
+
+
 def test_a_wrong_file_is_refused_and_the_old_one_stays(site):
     site.write(web={"fallbak": "app"})
     refused = site.command("reload", check=False)
