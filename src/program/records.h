@@ -76,12 +76,15 @@ enum class Kind : uint32_t {
   kInstanceEnded,
   kListenFailed,
   kWorkerStarted,
+  kReleaseFolder,
   // controller -> supervisor
   kListen,
   kUnlisten,
   kStartInstance,
   kSignalInstance,
   kTagInstance,
+  kMakeRelease,
+  kRemoveRelease,
   kServing,
   kStopSite,
   kReadSite,
@@ -220,6 +223,15 @@ struct ListenFailed {
   Address requested;
 };
 
+// The answer to MakeRelease and RemoveRelease.
+struct ReleaseFolder {
+  static constexpr Kind kKind = Kind::kReleaseFolder;
+  Kind kind = kKind;
+  uint32_t number = 0;
+  uint32_t failed = 0;
+  Text<256> error;
+};
+
 // ---- controller -> supervisor ----------------------------------------------
 
 // Bind and listen; the answer is one Listener or ListenFailed. An address that is
@@ -283,6 +295,21 @@ struct TagInstance {
   uint32_t slot = 0;
   uint32_t generation = 0;
   Tag tag;
+};
+
+// Make the empty folder of a release for this user of the app, and remove an empty one
+// (release_folders.h).
+struct MakeRelease {
+  static constexpr Kind kKind = Kind::kMakeRelease;
+  Kind kind = kKind;
+  uint32_t number = 0;
+  Name user;  // as in StartInstance
+};
+
+struct RemoveRelease {
+  static constexpr Kind kKind = Kind::kRemoveRelease;
+  Kind kind = kKind;
+  uint32_t number = 0;
 };
 
 // The site answers for the first time: the supervisor tells systemd (sd_notify(3)).

@@ -25,6 +25,7 @@
 #include "program/listeners.h"
 #include "program/output.h"
 #include "program/process_title.h"
+#include "program/release_folders.h"
 #include "program/service_notice.h"
 #include "program/site_folders.h"
 #include "program/terrace_log.h"
@@ -88,6 +89,8 @@ class Supervisor {
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
   void handle_start(const StartInstance& record, const Descriptor& input);
+  void handle_make_release(const MakeRelease& record);
+  void answer_release(uint32_t number, const Result<void>& done);
   void say_if_limits_are_weak(const StartInstance& record);
   void send_site_file();
 
@@ -343,6 +346,9 @@ void Supervisor::handle(Received& received) {
   if (const auto signal = received.as<SignalInstance>())
     return instances_.signal(signal->slot, signal->generation, signal->signal);
   if (const auto tag = received.as<TagInstance>()) return instances_.tag(*tag);
+  if (const auto make = received.as<MakeRelease>()) return handle_make_release(*make);
+  if (const auto remove = received.as<RemoveRelease>())
+    return answer_release(remove->number, remove_release_folder(parts_.folders, remove->number));
   if (received.as<ReadSite>()) return send_site_file();
   if (const auto stopped = received.as<StopSite>()) return stop(stopped->exit_code);
   if (const auto site = received.as<Site>()) {
@@ -397,6 +403,18 @@ void Supervisor::handle_start(const StartInstance& record, const Descriptor& inp
   InstanceEnded ended{.slot = record.slot, .generation = record.generation};
   (void)ended.error.set(std::string_view(describe(running.error())).substr(0, 255));
   tell(controller_, ended);
+}
+
+void Supervisor::handle_make_release(const MakeRelease& record) {
+  const Result<User> user = permitted_app_user(std::string(record.user.view()), parts_.own, parts_.app);
+  answer_release(record.number, user ? make_release_folder(parts_.folders, record.number, *user, parts_.own)
+                                     : Result<void>(std::unexpected(user.error())));
+}
+
+void Supervisor::answer_release(uint32_t number, const Result<void>& done) {
+  ReleaseFolder answer{.number = number, .failed = done ? 0U : 1U};
+  if (!done) (void)answer.error.set(std::string_view(describe(done.error())).substr(0, 255));
+  tell(controller_, answer);
 }
 
 void Supervisor::say_if_limits_are_weak(const StartInstance& record) {
