@@ -6,6 +6,10 @@
 // answer; then the controller closes. A request has at most 64 KiB, an answer
 // at most 1 MiB, and both come within the times below.
 //
+// Before its answer a long command says what it is doing, an object per line:
+//   {"progress": "backup", "line": "checking the copy"}
+// It goes on when the client leaves.
+//
 // Every answer has "ok": true or false; with false an "error" for a person, and
 // for a refused site file "diagnostics": [text, …], each as `terrace check` prints it.
 //

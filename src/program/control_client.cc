@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "program/control.h"
 
@@ -55,6 +56,11 @@ Result<ControlQuestion> ControlQuestion::ask(const std::string& socket, std::str
 Result<std::string> ControlQuestion::answer(std::chrono::milliseconds wait) {
   const auto deadline = std::chrono::steady_clock::now() + wait;
   while (true) {
+    if (const size_t end = received_.find('\n'); end != std::string::npos) {
+      std::string line = received_.substr(0, end);
+      received_.erase(0, end + 1);
+      return line;
+    }
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd readable{.fd = connection_.get(), .events = POLLIN, .revents = 0};
@@ -62,21 +68,19 @@ Result<std::string> ControlQuestion::answer(std::chrono::milliseconds wait) {
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return fail_system("poll");
     if (ready == 0) return fail(Code::kTimeout, "answer", "the controller does not answer");
-    const Result<bool> whole = read_more();
-    if (!whole) return std::unexpected(whole.error());
-    if (*whole) return received_.substr(0, received_.find('\n'));
+    if (const Result<void> read = read_more(); !read) return std::unexpected(read.error());
   }
 }
 
-// Whether a whole line is there now.
-Result<bool> ControlQuestion::read_more() {
+Result<void> ControlQuestion::read_more() {
   std::array<char, 16 * 1024> bytes;
   const ssize_t n = ::read(connection_.get(), bytes.data(), bytes.size());
-  if (n < 0) return errno == EINTR ? Result<bool>(false) : fail_system("read");
+  if (n < 0 && errno == EINTR) return {};
+  if (n < 0) return fail_system("read");
   if (n == 0) return fail(Code::kClosed, "answer", "the controller closed without an answer");
   received_.append(bytes.data(), static_cast<size_t>(n));
   if (received_.size() > kControlAnswerBytesMax) return fail(Code::kLimit, "answer", "too long");
-  return received_.find('\n') != std::string::npos;
+  return {};
 }
 
 Result<std::string> ask_controller(const std::string& socket, std::string_view line,
@@ -84,6 +88,30 @@ Result<std::string> ask_controller(const std::string& socket, std::string_view l
   Result<ControlQuestion> question = ControlQuestion::ask(socket, line);
   if (!question) return std::unexpected(question.error());
   return question->answer(wait);
+}
+
+std::optional<ControlProgress> parse_progress(std::string_view line) {
+  const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+  if (!json.is_object() || !json.contains("progress") || !json["progress"].is_string()) return std::nullopt;
+  const nlohmann::json text = json.value("line", nlohmann::json());
+  return ControlProgress{.step = json["progress"].get<std::string>(),
+                         .line = text.is_string() ? text.get<std::string>() : ""};
+}
+
+Result<std::string> follow_controller(const std::string& socket, std::string_view line,
+                                      std::chrono::milliseconds wait,
+                                      const std::function<void(const ControlProgress&)>& show) {
+  Result<ControlQuestion> question = ControlQuestion::ask(socket, line);
+  if (!question) return std::unexpected(question.error());
+  const auto deadline = std::chrono::steady_clock::now() + wait;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    Result<std::string> said = question->answer(left);
+    const std::optional<ControlProgress> progress = said ? parse_progress(*said) : std::nullopt;
+    if (!progress) return said;
+    show(*progress);
+  }
 }
 
 std::string describe_control_error(const Error& error, const std::string& socket) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,14 +19,14 @@ class ControlQuestion {
   // site runs there, kSystem with EACCES when it is another user's.
   static Result<ControlQuestion> ask(const std::string& socket, std::string_view line);
 
-  // Waits for at most `wait` and returns the answer line; kTimeout when it has not
-  // come yet (call again), kClosed when the controller went away, kLimit when it
-  // says too much.
+  // Waits for at most `wait` and returns the next line: the answer, or before it a progress
+  // line. kTimeout when it has not come yet (call again), kClosed when the controller
+  // went away, kLimit when it says too much.
   Result<std::string> answer(std::chrono::milliseconds wait);
 
  private:
   explicit ControlQuestion(Descriptor connection) : connection_(std::move(connection)) {}
-  Result<bool> read_more();
+  Result<void> read_more();
   Descriptor connection_;
   std::string received_;
 };
@@ -32,6 +34,18 @@ class ControlQuestion {
 // Both at once.
 Result<std::string> ask_controller(const std::string& socket, std::string_view line,
                                    std::chrono::milliseconds wait);
+
+// What a progress line says (control.h); nothing when `line` is another one.
+struct ControlProgress {
+  std::string step;
+  std::string line;
+};
+std::optional<ControlProgress> parse_progress(std::string_view line);
+
+// Asks, gives each progress line to `show`, and returns the answer.
+Result<std::string> follow_controller(const std::string& socket, std::string_view line,
+                                      std::chrono::milliseconds wait,
+                                      const std::function<void(const ControlProgress&)>& show);
 
 // What to tell a person about a failed question.
 std::string describe_control_error(const Error& error, const std::string& socket);

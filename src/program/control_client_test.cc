@@ -58,6 +58,18 @@ TEST(ControlClient, SendsALineAndGetsALine) {
   EXPECT_EQ(controller.asked(), "{}");
 }
 
+TEST(ControlClient, ShowsEachLineOfProgressBeforeTheAnswer) {
+  OneAnswer controller(
+      "{\"progress\":\"backup\",\"line\":\"copying\"}\n{\"progress\":\"backup\",\"line\":\"checking\"}\n{"
+      "\"ok\":true}\n");
+  std::string shown;
+  const auto answer = follow_controller(controller.path(), "{}", kSoon, [&](const ControlProgress& progress) {
+    shown += progress.step + " " + progress.line + ";";
+  });
+  EXPECT_EQ(answer.value_or("nothing"), "{\"ok\":true}");
+  EXPECT_EQ(shown, "backup copying;backup checking;");
+}
+
 TEST(ControlClient, SaysThatNobodyRuns) {
   const auto answer = ask_controller("/tmp/terrace-no-such-folder/control.sock", "{}", kSoon);
   ASSERT_FALSE(answer);

@@ -24,6 +24,7 @@
 #include "net/listener.h"
 #include "program/app_log.h"
 #include "program/channel.h"
+#include "program/conversation.h"
 #include "program/folders.h"
 #include "program/jobs.h"
 #include "program/launch.h"
@@ -165,7 +166,7 @@ class Controller final : net::Acceptor, JobStarter {
   Result<void> open_control_socket();
   void accepted(Descriptor socket, const net::Peer& peer) override;
   Task<void> serve(Descriptor socket);
-  Task<std::string> answer(std::string_view line);
+  Task<std::string> answer(std::string_view line, Conversation& conversation);
   Task<std::string> answer_status();
   Task<std::string> answer_reload();
   Task<std::string> answer_restart();

@@ -138,7 +138,7 @@ void Controller::accepted(Descriptor socket, const net::Peer&) {
   scope_.spawn(serve(std::move(socket)));
 }
 
-// One line in, one line out.
+// One line in; lines about progress and one answer out.
 Task<void> Controller::serve(Descriptor socket) {
   net::Stream stream;
   const Result<void> opened = stream.open(reactor_, std::move(socket));
@@ -157,14 +157,16 @@ Task<void> Controller::serve(Descriptor socket) {
     open = readable.has_value();
   }
   if (const size_t end = line.find('\n'); open && end != std::string::npos) {
-    const std::string said = co_await answer(std::string_view(line).substr(0, end));
+    Conversation conversation(stream, line.substr(end + 1));
+    const std::string answered = co_await answer(std::string_view(line).substr(0, end), conversation);
+    const std::string said = conversation.take_pending() + answered;
     const Result<void> written = co_await stream.write_all(said, kControlRequestTimeout);
     if (!written) log_.debug("a control answer was not taken", {{"error", describe(written.error())}});
   }
   --conversations_;
 }
 
-Task<std::string> Controller::answer(std::string_view line) {
+Task<std::string> Controller::answer(std::string_view line, Conversation& /*conversation*/) {
   const Json request = Json::parse(line, nullptr, false);
   std::string command;
   if (request.is_object() && request.contains("command") && request["command"].is_string())

@@ -1,0 +1,35 @@
+#pragma once
+
+// One client of the control socket while its command is under way (control.h).
+
+#include <string>
+#include <string_view>
+
+#include "net/stream.h"
+
+namespace terrace::program {
+
+class Conversation {
+ public:
+  // `unread`: what the client sent behind its request line.
+  Conversation(net::Stream& stream, std::string unread) : stream_(stream), unread_(std::move(unread)) {}
+
+  // Sends a progress line, or keeps it until the socket takes it. Beyond
+  // kPendingBytesMax new lines are dropped: a client that does not read holds nothing
+  // up, and one that has left neither.
+  void progress(std::string_view step, std::string_view line);
+  // What the socket has not taken yet, to be sent before the answer.
+  std::string take_pending() { return std::move(pending_); }
+
+  net::Stream& stream() { return stream_; }
+  std::string take_unread() { return std::move(unread_); }
+
+  static constexpr size_t kPendingBytesMax = 256 << 10;
+
+ private:
+  net::Stream& stream_;
+  std::string unread_;
+  std::string pending_;
+};
+
+}  // namespace terrace::program
