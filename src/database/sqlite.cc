@@ -24,8 +24,12 @@ Result<void> prepare_folder(const std::string& path, uid_t user, gid_t group) {
   return {};
 }
 
+std::string sqlite_path(std::string_view folder, std::string_view site) {
+  return std::string(folder) + "/" + std::string(site) + ".sqlite3";
+}
+
 std::string sqlite_url(std::string_view folder, std::string_view site) {
-  return "sqlite:///" + std::string(folder) + "/" + std::string(site) + ".sqlite3";
+  return "sqlite:///" + sqlite_path(folder, site);
 }
 
 }  // namespace terrace::database

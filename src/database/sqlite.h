@@ -17,6 +17,9 @@ namespace terrace::database {
 // exist.
 Result<void> prepare_folder(const std::string& path, uid_t user, gid_t group);
 
+// The file of that site, in the folder.
+std::string sqlite_path(std::string_view folder, std::string_view site);
+
 // DATABASE_URL: "sqlite:///" and the absolute path, so four slashes, as SQLAlchemy
 // and dj-database-url read it.
 std::string sqlite_url(std::string_view folder, std::string_view site);

@@ -10,12 +10,14 @@
 #include <algorithm>
 
 #include "database/sqlite.h"
+#include "program/writable.h"
 
 namespace terrace::program {
 namespace {
 
 constexpr uint32_t kPortMin = 1024;
 constexpr uint32_t kPortMax = 65'535;
+constexpr size_t kNotesMax = 256;
 
 std::unexpected<Error> refuse(const char* text) { return fail(Code::kInvalid, "instance refused", text); }
 
@@ -51,9 +53,9 @@ Result<void> prepare_socket_folder(const std::string& path, const User& app, con
   return {};
 }
 
-std::vector<std::string> environment_of(const StartInstance& record) {
+// The texts of a block in which each ends with a zero.
+std::vector<std::string> texts_of(std::string_view rest) {
   std::vector<std::string> variables;
-  std::string_view rest(record.environment.data(), record.environment_bytes);
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\0'), rest.size());
     variables.emplace_back(rest.substr(0, end));
@@ -109,6 +111,7 @@ Result<User> Instances::check(const StartInstance& record) const {
   if (record.command.view().empty()) return refuse("no command");
   if (!record.folder.view().starts_with('/')) return refuse("the folder is not absolute");
   if (record.environment_bytes > record.environment.size()) return refuse("the environment is too long");
+  if (record.writable_bytes > record.writable.size()) return refuse("too many writable paths");
   if (record.memory_bytes < 0) return refuse("the memory limit");
   if (is_job(record.slot) != !record.job.view().empty()) return refuse("a job needs a name and its own slot");
   if (is_job(record.slot)) {
@@ -131,6 +134,25 @@ Result<void> Instances::prepare_folders(const User& user) {
   return prepare_socket_folder(socket_folder(options_.folders), user, options_.own);
 }
 
+// A release has links instead, and our own program writes elsewhere.
+void Instances::prepare_writable(const StartInstance& record, const User& user) {
+  const bool listed = record.writable_bytes > 0 || !record.database_link.view().empty();
+  if (!listed || record.own_program != 0 || record.folder.view().starts_with(options_.folders.state + "/"))
+    return;
+  const std::string folder = options_.folders.state + "/database";
+  const Result<std::vector<std::string>> said =
+      make_writable({.folder = std::string(record.folder.view()),
+                     .writable = texts_of({record.writable.data(), record.writable_bytes}),
+                     .database_link = std::string(record.database_link.view()),
+                     .database = database::sqlite_path(folder, record.site.view()),
+                     .change_owner = options_.root,
+                     .user = user});
+  if (!said) return;  // the start fails at the same folder, and is told
+  for (const std::string& note : *said) {
+    if (noted_.size() < kNotesMax && noted_.insert(note).second) notes_.push_back(note);
+  }
+}
+
 Result<Cgroup> Instances::make_group(const StartInstance& record) {
   if (!cgroups_) cgroups_ = Cgroups::find(record.site.view());
   return cgroups_->make(fmt::format("{}.{}", title_of(record), record.generation), record.memory_bytes,
@@ -147,7 +169,7 @@ InstancePlan Instances::plan_of(const StartInstance& record, const User& user) c
     plan.command = record.command.view();
   }
   plan.folder = record.folder.view();
-  plan.environment = environment_of(record);
+  plan.environment = texts_of({record.environment.data(), record.environment_bytes});
   add_unless_set(plan.environment, "HOME",
                  is_folder(user.home) && user.home != "/" ? user.home : options_.folders.state + "/home");
   add_unless_set(plan.environment, "USER", user.name);
@@ -171,6 +193,7 @@ Result<const Instances::Running*> Instances::start(const StartInstance& record, 
   if (!user) return std::unexpected(user.error());
   if (find(record.slot, record.generation) != nullptr) return refuse("it runs already");
   if (const Result<void> done = prepare_folders(*user); !done) return std::unexpected(done.error());
+  prepare_writable(record, *user);
   Result<Cgroup> group = make_group(record);
   if (!group) return std::unexpected(group.error());
   // A killed supervisor leaves the sockets of its instances behind.

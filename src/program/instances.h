@@ -9,7 +9,9 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -73,12 +75,16 @@ class Instances {
   const std::vector<std::unique_ptr<Running>>& all() const { return running_; }
   // Removes what a control group still is on this machine, when it is free by now.
   void clean_up();
+  // What was done to the app's folder since the last call, in words for the log; the
+  // same is said once.
+  std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   Limits limits() const { return cgroups_ ? cgroups_->kind() : Limits::kNone; }
 
  private:
   Running* find(uint32_t slot, uint32_t generation);
   Result<User> check(const StartInstance& record) const;
   Result<void> prepare_folders(const User& user);
+  void prepare_writable(const StartInstance& record, const User& user);
   Result<Cgroup> make_group(const StartInstance& record);
   InstancePlan plan_of(const StartInstance& record, const User& user) const;
 
@@ -86,6 +92,8 @@ class Instances {
   std::optional<Cgroups> cgroups_;  // found with the first instance: named after the site
   std::vector<std::unique_ptr<Running>> running_;
   std::vector<Cgroup> left_groups_;
+  std::vector<std::string> notes_;
+  std::set<std::string> noted_;
 };
 
 }  // namespace terrace::program

@@ -101,8 +101,14 @@ Result<StartInstance> start_record(const SiteFile& site, const std::vector<Named
   record.grace_ms = static_cast<uint32_t>(site.app.grace.count());
   const bool fits = record.socket.set(place.socket) && record.site.set(site.site.name) &&
                     record.user.set(site.app.user) && record.folder.set(site.app.folder) &&
-                    record.command.set(site.app.run);
+                    record.command.set(site.app.run) && record.database_link.set(site.db.link);
   if (!fits) return fail(Code::kLimit, "instance", "the command or the folder is too long");
+  std::string paths;
+  for (const std::string& path : site.app.writable) paths += path + '\0';
+  if (paths.size() > record.writable.size())
+    return fail(Code::kLimit, "instance", "`app.writable` is longer than 8 KiB");
+  std::memcpy(record.writable.data(), paths.data(), paths.size());
+  record.writable_bytes = static_cast<uint32_t>(paths.size());
   std::string block;
   for (const Named& variable : environment) block += variable.name + "=" + variable.value + '\0';
   if (block.size() > record.environment.size())
@@ -120,6 +126,8 @@ uint64_t recipe_of(const SiteFile& site) {
     recipe.add(variable.name);
     recipe.add(variable.value);
   }
+  for (const std::string& path : site.app.writable) recipe.add(path);
+  recipe.add(site.db.link);
   recipe.add(static_cast<int64_t>(site.app.socket));
   recipe.add(static_cast<int64_t>(site.db.engine));
   recipe.add(site.app.memory_bytes);

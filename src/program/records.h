@@ -274,6 +274,11 @@ struct StartInstance {
   // which the supervisor holds; each ends with kArgumentEnd.
   uint32_t own_program = 0;
   Text<8192> command;
+  // Below `folder`, where it is no release: what the app may write ("tmp\0log\0"), and
+  // the name under which it expects its SQLite file (writable.h).
+  uint32_t writable_bytes = 0;
+  std::array<char, 8192> writable{};
+  Path database_link;
   uint32_t environment_bytes = 0;  // "NAME=value\0NAME=value\0"
   std::array<char, 32'768> environment{};
 };

@@ -396,6 +396,7 @@ void Supervisor::handle_start(const StartInstance& record, const Descriptor& inp
   const Result<const Instances::Running*> running = phase_ == Phase::kRunning
                                                         ? instances_.start(record, input.get())
                                                         : fail(Code::kUnavailable, "the site stops");
+  for (const std::string& note : instances_.take_notes()) log_.info("the app's folder", {{"done", note}});
   if (running) {
     say_if_limits_are_weak(record);
     return report(**running);

@@ -363,6 +363,15 @@ std::vector<Field> db_fields(DbTable& db) {
        .secret = true,
        .example = R"("${file:/etc/shop/database-url}")",
        .default_words = "none"},
+      {.name = "link",
+       .about =
+           "A name in `app.folder` under which the application expects its SQLite file, such as Django's "
+           "`db.sqlite3`. Terrace puts a link there that leads to the site's database; a file that is "
+           "there already becomes the site's database the first time.",
+       .slot = &db.link,
+       .form = writable_path(),
+       .example = R"("db.sqlite3")",
+       .default_words = "none: `DATABASE_URL` says where it is"},
       {.name = "backup",
        .about = "When the database is backed up: `off`, `hourly`, `daily`, or daily at a time such as "
                 "\"03:30\", in UTC. Only for the one that `engine` names.",

@@ -41,6 +41,7 @@ class Rules {
       url_needs_app();
       template_has_its_database();
       backups_need_engine();
+      link_needs_engine();
     }
     domain_is_bare();
     environment_is_not_ours();
@@ -192,6 +193,11 @@ class Rules {
           "E022", path, fmt::format("`{}` needs a database that Terrace runs", path),
           set("db.url") ? "whoever runs the database of `db.url` backs it up" : "there is none");
     }
+  }
+
+  void link_needs_engine() {
+    if (known("db.link") == nullptr || site_.db.engine == DbEngine::kSqlite) return;
+    report_key("E022", "db.link", "`db.link` needs `db.engine` = \"sqlite\"", "there is no file to lead to");
   }
 
   void writable_are_apart() {

@@ -79,6 +79,7 @@ struct DbTable {
   std::string url;               // a database that Terrace does not run; secret, never printed
   std::string backup = "daily";  // "off", "hourly", "daily" or "03:30", in UTC; "off" without `engine`
   int backups_kept = 14;
+  std::string link;  // below `app.folder`: another name of the SQLite file; empty: none
 };
 
 // Of each log: the application's, the access log, Terrace's own.
