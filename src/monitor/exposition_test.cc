@@ -233,14 +233,17 @@ TEST(Exposition, EveryBoundHasTheNameOfItsSeconds) {
 }
 
 TEST(Exposition, EachInstanceHasItsOwnSeries) {
-  InstanceMetrics core;
-  core.requests.add(7);
-  core.errors.add(2);
-  core.duration.observe(std::chrono::milliseconds(1));
-  core.in_flight.add(1);
-  InstanceTotals one{.name = "app-1", .up = true, .restarts = 3};
-  one.add(core);
-  one.add(core);
+  Histogram core;
+  core.observe(std::chrono::milliseconds(1));
+  InstanceTotals one{.name = "app-1",
+                     .up = true,
+                     .restarts = 3,
+                     .requests = 14,
+                     .errors = 4,
+                     .duration = {},
+                     .in_flight = 2};
+  one.duration.add(core);
+  one.duration.add(core);
   const StrictParser page(page_of({.instances = {one, {.name = "app-2"}}}));
   EXPECT_EQ(page.value("terrace_instance_requests_total", {{"instance", "app-1"}}), 14);
   EXPECT_EQ(page.value("terrace_instance_errors_total", {{"instance", "app-1"}}), 4);

@@ -17,6 +17,11 @@ void HistogramTotals::add(const Histogram& histogram) {
   sum_nanoseconds += histogram.sum_nanoseconds();
 }
 
+void HistogramTotals::add(const HistogramTotals& totals) {
+  for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += totals.buckets[i];
+  sum_nanoseconds += totals.sum_nanoseconds;
+}
+
 uint64_t HistogramTotals::count() const {
   return std::accumulate(buckets.begin(), buckets.end(), uint64_t{0});
 }
@@ -49,13 +54,6 @@ uint64_t RequestTotals::requests_count() const {
 
 uint64_t RequestTotals::errors_count() const {
   return std::accumulate(requests[5].begin(), requests[5].end(), uint64_t{0});
-}
-
-void InstanceTotals::add(const InstanceMetrics& core) {
-  requests += core.requests.get();
-  errors += core.errors.get();
-  duration.add(core.duration);
-  in_flight += core.in_flight.get();
 }
 
 RequestTotals sum(std::span<const RequestMetrics* const> cores) {

@@ -10,9 +10,9 @@
 #include "base/metrics.h"
 #include "monitor/served_from.h"
 
-// What the worker counts about requests. Each core owns one RequestMetrics and,
-// per instance of the app, one InstanceMetrics, and is the only one that writes
-// to them; any thread sums them up for /metrics and `terrace status`.
+// What the worker counts about requests. Each core owns one RequestMetrics and is
+// the only one that writes to it; any thread sums them up for /metrics and
+// `terrace status`. What is counted per instance of the app comes as InstanceTotals.
 
 namespace terrace::monitor {
 
@@ -67,20 +67,13 @@ struct RequestMetrics {
   void refused(int status) { heads_refused[refused_place(status)].add(); }
 };
 
-// One core's view of one instance.
-struct InstanceMetrics {
-  Counter requests;    // responses that it began, and failures
-  Counter errors;      // its 5xx, broken and late responses, failed connects
-  Histogram duration;  // from the request's dispatch to the end of its response
-  Gauge in_flight;
-};
-
 // Sums over the cores, as plain values.
 struct HistogramTotals {
   std::array<uint64_t, Histogram::kBuckets> buckets{};  // not cumulative
   uint64_t sum_nanoseconds = 0;
 
   void add(const Histogram& histogram);
+  void add(const HistogramTotals& totals);
   uint64_t count() const;
 };
 
@@ -113,12 +106,10 @@ struct InstanceTotals {
   std::string name;  // "app-1"
   bool up = false;   // takes requests
   uint64_t restarts = 0;
-  uint64_t requests = 0;
-  uint64_t errors = 0;
-  HistogramTotals duration;
+  uint64_t requests = 0;     // responses that it began, and failures
+  uint64_t errors = 0;       // its 5xx, broken and late responses, failed connects
+  HistogramTotals duration;  // from the request's dispatch to the end of its response
   int64_t in_flight = 0;
-
-  void add(const InstanceMetrics& core);
 };
 
 RequestTotals sum(std::span<const RequestMetrics* const> cores);

@@ -267,7 +267,8 @@ Result<void> Controller::ask_for_instance(uint32_t slot, uint32_t generation) {
 }
 
 InstanceUpdate Controller::update_of(uint32_t slot, uint32_t generation, const Member& member) const {
-  InstanceUpdate update{.slot = slot, .generation = generation, .state = state_of(member.phase)};
+  InstanceUpdate update{
+      .slot = slot, .generation = generation, .state = state_of(member.phase), .recipe = member.recipe};
   if (const auto place = places_.find({slot, generation}); place != places_.end()) {
     update.port = place->second.port;
     (void)update.socket.set(place->second.socket);

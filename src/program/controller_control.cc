@@ -86,6 +86,7 @@ void add_stats(Json& instance, const std::optional<Stats>& stats, uint32_t slot,
     if (each.slot != slot || each.generation != generation) continue;
     instance["requests"] = each.requests;
     instance["failures"] = each.failures;
+    instance["errors"] = each.errors;
     instance["in_flight"] = each.in_flight;
   }
 }

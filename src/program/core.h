@@ -22,7 +22,7 @@ class CoreEvents {
  public:
   virtual ~CoreEvents() = default;
   virtual void core_took_site(uint32_t version, bool refused) = 0;
-  virtual void core_drained(uint32_t slot, uint32_t generation) = 0;
+  virtual void core_drained(size_t core, uint32_t slot, uint32_t generation) = 0;
   virtual void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) = 0;
   virtual void core_stopped() = 0;
   // The page of /metrics.
@@ -35,6 +35,7 @@ class CoreEvents {
 class Core final : public http::Handler, app::InstanceEvents {
  public:
   struct Options {
+    size_t index = 0;        // of this core
     int cores = 1;           // of the worker: limits of the site are divided by it
     std::string log_folder;  // access.log stands there
   };
@@ -74,7 +75,9 @@ class Core final : public http::Handler, app::InstanceEvents {
   class AdminHandler;
 
   // app::InstanceEvents
-  void drained(uint32_t slot, uint32_t generation) override { events_.core_drained(slot, generation); }
+  void drained(uint32_t slot, uint32_t generation) override {
+    events_.core_drained(options_.index, slot, generation);
+  }
   void failed(uint32_t slot, uint32_t generation, uint32_t failures) override {
     events_.core_failed(slot, generation, failures);
   }

@@ -30,6 +30,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "base/metrics.h"
+
 namespace terrace::program {
 
 constexpr int kSupervisorChannel = 3;
@@ -366,7 +368,8 @@ struct InstanceUpdate {
   uint32_t slot = 0;
   uint32_t generation = 0;
   InstanceState state = InstanceState::kStarting;
-  uint32_t port = 0;  // on 127.0.0.1; 0: `socket`
+  uint64_t recipe = 0;  // counted together in Stats (app::LifecyclePlan)
+  uint32_t port = 0;    // on 127.0.0.1; 0: `socket`
   SocketPath socket;
   Name name;  // "app-1": metrics, logs
 };
@@ -417,7 +420,18 @@ struct InstanceStats {
   uint32_t generation = 0;
   uint64_t requests = 0;
   uint64_t failures = 0;  // no answer, or a broken one
+  uint64_t errors = 0;    // answered with 5xx
   uint64_t in_flight = 0;
+};
+
+// All instances of one recipe together, also those that are gone. The last few recipes.
+constexpr size_t kRecipesMax = 8;
+struct RecipeStats {
+  uint64_t recipe = 0;
+  uint64_t requests = 0;
+  uint64_t failures = 0;
+  uint64_t errors = 0;
+  std::array<uint64_t, Histogram::kBuckets> durations{};  // not cumulative
 };
 
 struct Stats {
@@ -435,6 +449,8 @@ struct Stats {
   uint32_t site_version = 0;
   uint32_t instances_count = 0;
   std::array<InstanceStats, kInstancesMax> instances{};
+  uint32_t recipes_count = 0;
+  std::array<RecipeStats, kRecipesMax> recipes{};
 };
 
 // The largest record; a receiver's buffer.

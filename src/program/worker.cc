@@ -9,12 +9,14 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "monitor/exposition.h"
 #include "program/channel.h"
 #include "program/core.h"
 #include "program/entry.h"
+#include "program/instance_tally.h"
 #include "program/privileges.h"
 #include "program/process_title.h"
 #include "program/terrace_log.h"
@@ -27,16 +29,6 @@ namespace {
 
 constexpr size_t kSiteBytesMax = 1 << 20;
 
-// The counters of one instance slot: one per core, kept over its generations so
-// that what Prometheus reads never goes back.
-struct SlotMetrics {
-  std::string name;
-  uint32_t generation = 0;
-  uint64_t starts = 0;
-  bool up = false;
-  std::vector<std::shared_ptr<app::InstanceMetrics>> per_core;
-};
-
 class Worker final : public CoreEvents {
  public:
   Worker() : log_("worker"), events_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -44,7 +36,7 @@ class Worker final : public CoreEvents {
 
   // CoreEvents, from the cores' threads.
   void core_took_site(uint32_t version, bool refused) override;
-  void core_drained(uint32_t slot, uint32_t generation) override;
+  void core_drained(size_t core, uint32_t slot, uint32_t generation) override;
   void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) override;
   void core_stopped() override;
   std::string metrics_page() override;
@@ -56,9 +48,13 @@ class Worker final : public CoreEvents {
     std::thread thread;
   };
   // What cores said and the main thread has not handled yet.
+  struct DrainedCore {
+    size_t core = 0;
+    Drained record;
+  };
   struct Said {
     std::vector<SiteTaken> sites;
-    std::vector<Drained> drained;
+    std::vector<DrainedCore> drained;
     std::vector<InstanceFailed> failed;
     size_t stopped = 0;
   };
@@ -87,11 +83,11 @@ class Worker final : public CoreEvents {
   std::vector<CoreThread> cores_;
   std::mutex mutex_;  // what follows; not taken for requests
   Said said_;
-  std::map<uint32_t, SlotMetrics> slots_;
+  InstanceTally tally_;
   std::string site_name_;
   // Main thread only.
-  std::map<std::pair<uint32_t, uint32_t>, size_t> drained_;  // cores that are done with it
-  std::map<uint32_t, std::pair<size_t, bool>> taken_;        // site version: cores, any refused
+  std::map<std::pair<uint32_t, uint32_t>, std::set<size_t>> drained_;  // cores that are done with it
+  std::map<uint32_t, std::pair<size_t, bool>> taken_;                  // site version: cores, any refused
   size_t stopped_ = 0;
   bool stopping_ = false;
   bool supervisor_gone_ = false;
@@ -125,9 +121,9 @@ void Worker::core_took_site(uint32_t version, bool refused) {
   wake();
 }
 
-void Worker::core_drained(uint32_t slot, uint32_t generation) {
+void Worker::core_drained(size_t core, uint32_t slot, uint32_t generation) {
   const std::lock_guard lock(mutex_);
-  said_.drained.push_back({.slot = slot, .generation = generation});
+  said_.drained.push_back({.core = core, .record = {.slot = slot, .generation = generation}});
   wake();
 }
 
@@ -160,10 +156,13 @@ void Worker::pass_on_what_cores_said() {
     tell_controller(SiteTaken{.version = one.version, .refused = refused});
     taken_.erase(one.version);
   }
-  for (const Drained& one : said.drained) {
-    if (++drained_[{one.slot, one.generation}] < cores_.size()) continue;
-    drained_.erase({one.slot, one.generation});
-    tell_controller(one);
+  for (const auto& [core, record] : said.drained) {
+    const std::pair key(record.slot, record.generation);
+    std::set<size_t>& done = drained_[key];
+    done.insert(core);
+    if (done.size() < cores_.size()) continue;
+    drained_.erase(key);
+    tell_controller(record);
   }
   for (const InstanceFailed& one : said.failed) tell_controller(one);
 }
@@ -173,8 +172,10 @@ void Worker::pass_on_what_cores_said() {
 bool Worker::start_cores(const Welcome& welcome) {
   welcome_ = welcome;
   const int count = static_cast<int>(std::max<uint32_t>(1, welcome.cores));
-  const Core::Options options{.cores = count, .log_folder = std::string(welcome.log.view())};
+  tally_ = InstanceTally(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
+    const Core::Options options{
+        .index = static_cast<size_t>(i), .cores = count, .log_folder = std::string(welcome.log.view())};
     Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {});
     if (!reactor) {
       log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
@@ -290,17 +291,9 @@ void Worker::update_instance(const InstanceUpdate& record) {
   }
   drained_.erase({record.slot, record.generation});
   const std::lock_guard lock(mutex_);
-  SlotMetrics& slot = slots_[record.slot];
-  slot.name = record.name.view();
-  if (record.generation > slot.generation || slot.starts == 0) {
-    slot.generation = record.generation;
-    ++slot.starts;
-  }
-  if (record.generation == slot.generation) slot.up = record.state == InstanceState::kUp;
-  while (slot.per_core.size() < cores_.size())
-    slot.per_core.push_back(std::make_shared<app::InstanceMetrics>());
+  const InstanceTally::PerCore per_core = tally_.note(record);
   for (size_t i = 0; i < cores_.size(); ++i) {
-    update.metrics = slot.per_core[i];
+    if (!per_core.empty()) update.metrics = per_core[i];
     submit(*cores_[i].reactor, [core = cores_[i].core.get(), update] { core->update_instance(update); });
   }
 }
@@ -323,17 +316,7 @@ void Worker::answer_stats(const StatsRequest& request) {
     for (const uint64_t count : totals.requests[i]) stats.statuses[i] += count;
   }
   const std::lock_guard lock(mutex_);
-  for (const auto& [number, slot] : slots_) {
-    if (stats.instances_count == kInstancesMax) break;
-    InstanceStats& instance = stats.instances[stats.instances_count++];
-    instance.slot = number;
-    instance.generation = slot.generation;
-    for (const auto& core : slot.per_core) {
-      instance.requests += core->requests.get();
-      instance.failures += core->failures.get();
-      instance.in_flight += static_cast<uint64_t>(std::max<int64_t>(0, core->in_flight.get()));
-    }
-  }
+  tally_.write(stats);
   tell_controller(stats);
 }
 
@@ -348,19 +331,7 @@ std::string Worker::metrics_page() {
   metrics.process = monitor::read_process_metrics();
   const std::lock_guard lock(mutex_);
   metrics.site = site_name_;
-  for (const auto& [number, slot] : slots_) {
-    monitor::InstanceTotals instance;
-    instance.name = slot.name;
-    instance.up = slot.up;
-    instance.restarts = slot.starts - 1;
-    for (const auto& core : slot.per_core) {
-      instance.requests += core->requests.get();
-      instance.errors += core->failures.get() + core->errors.get();
-      instance.in_flight += core->in_flight.get();
-      instance.duration.add(core->duration);
-    }
-    metrics.instances.push_back(std::move(instance));
-  }
+  metrics.instances = tally_.totals();
   std::string page;
   monitor::write_metrics(page, metrics);
   return page;
