@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/bake.h"
 #include "app/lifecycle.h"
 #include "base/log.h"
 #include "health/rise_fall.h"
@@ -68,6 +69,17 @@ std::string end_text(const InstanceEnded& record);
 
 // "app-1"
 std::string instance_name(uint32_t slot);
+
+// What a bake compares. Figures from before: of the old recipe from when the deploy
+// began, of the new one from before its first instance started (it may have served
+// earlier, as a release that is deployed again).
+struct BakePlan {
+  uint64_t old_recipe = 0;
+  uint64_t fresh_recipe = 0;
+  app::BakeFigures old_before;
+  app::BakeFigures fresh_before;
+  Duration limit{};
+};
 
 class Controller final : net::Acceptor, JobStarter {
  public:
@@ -161,6 +173,13 @@ class Controller final : net::Acceptor, JobStarter {
   // JobStarter
   void start_job(const StartInstance& record, int input) override;
   void signal_job(const SignalInstance& record) override;
+
+  // controller_bake.cc
+  app::BakeFigures figures_of(uint64_t recipe) const;
+  Task<app::BakeFigures> fresh_figures_of(uint64_t recipe);
+  // Right after kSwitched. Ends with the limit, earlier when the new release is worse
+  // or the bake was ended otherwise. What follows, keep() or go_back(), is the owner's.
+  Task<app::BakeVerdict> bake(BakePlan plan);
 
   // controller_control.cc: the control socket
   Result<void> open_control_socket();

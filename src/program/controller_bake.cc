@@ -1,0 +1,60 @@
+// The controller's part about comparing a release with the one before it.
+
+#include <algorithm>
+
+#include "program/controller.h"
+
+namespace terrace::program {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kBakeStep{1};
+constexpr uint64_t kOldRequestsEnough = 200;
+
+}  // namespace
+
+app::BakeFigures Controller::figures_of(uint64_t recipe) const {
+  if (!stats_) return {};
+  const size_t count = std::min<size_t>(stats_->recipes_count, stats_->recipes.size());
+  for (size_t i = 0; i < count; ++i) {
+    const RecipeStats& each = stats_->recipes[i];
+    if (each.recipe != recipe) continue;
+    return {.requests = each.requests,
+            .errors = each.errors,
+            .failures = each.failures,
+            .durations = each.durations};
+  }
+  return {};
+}
+
+Task<app::BakeFigures> Controller::fresh_figures_of(uint64_t recipe) {
+  co_await refresh_stats();
+  co_return figures_of(recipe);
+}
+
+// What the old release answered lately says more than what it did at night; when that is
+// little, all that it did counts.
+Task<app::BakeVerdict> Controller::bake(BakePlan plan) {
+  app::BakeSample sample;
+  const app::BakeFigures old_now = co_await fresh_figures_of(plan.old_recipe);
+  sample.before = app::grown(plan.old_before, old_now);
+  if (sample.before.requests < kOldRequestsEnough) sample.before = old_now;
+  app::BakeFigures last = plan.fresh_before;
+  const Time begin = reactor_.now();
+  app::BakeVerdict verdict;
+  while (!sample.over && !verdict.worse && lifecycle_.baking() && !stopping_) {
+    const Duration left = begin + plan.limit - reactor_.now();
+    co_await sleep(reactor_, std::clamp<Duration>(left, Duration::zero(), kBakeStep));
+    const bool was_warm = reactor_.now() - begin > app::kBakeWarmUp;
+    const app::BakeFigures now = co_await fresh_figures_of(plan.fresh_recipe);
+    const app::BakeFigures more = app::grown(std::exchange(last, now), now);
+    sample.after += more;
+    if (was_warm) sample.warm += more;
+    sample.over = reactor_.now() - begin >= plan.limit;
+    verdict = app::compare(sample);
+  }
+  co_return verdict;
+}
+
+}  // namespace terrace::program
