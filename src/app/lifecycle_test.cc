@@ -1,3 +1,5 @@
+#include "app/lifecycle.h"
+
 #include <gtest/gtest.h>
 
 #include "app/lifecycle_fixture.h"
