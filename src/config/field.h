@@ -68,7 +68,8 @@ struct Field {
   int64_t minimum = 0;
   int64_t maximum = std::numeric_limits<int64_t>::max();
   bool required = false;
-  bool secret = false;                  // its value is never shown
+  bool secret = false;                  // its value is never shown; it may hold `${secret:…}`
+  bool url = false;                     // `${…}` in it are parts of a URL (InterpolatedPlace)
   std::string_view example = {};        // as TOML, without the key
   std::string_view default_words = {};  // where the variable cannot say it
   std::string_view later = {};          // "step 1": known, and refused until then

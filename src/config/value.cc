@@ -176,18 +176,32 @@ std::optional<ValueReader::Value> ValueReader::string_of(const Node& node, const
 
 std::optional<ValueReader::Value> ValueReader::interpolated(const Node& node, const At& at) {
   if (!has_interpolation(node.text)) return Value{.text = node.text};
-  if (!resolve_) {
-    origins_.mark(at.path, &Origin::hidden);
-    origins_.mark(at.path, &Origin::unresolved);
-    return Value{.text = node.text, .hidden = true, .unresolved = true};
-  }
-  auto result = interpolate(node.text, options_.folder, options_.inputs);
+  if (!resolve_) return unresolved(node, at);
+  const InterpolatedPlace place{.folder = options_.folder, .secrets = at.field.secret, .url = at.field.url};
+  auto result = interpolate(node.text, place, options_.inputs);
+  if (!result && result.error().code.starts_with('W')) return left_alone(node, at, result.error());
   if (!result) {
     refuse(result.error().code, node, at, result.error().message, result.error().label);
     return std::nullopt;
   }
   if (result->used) origins_.mark(at.path, &Origin::hidden);
   return Value{.text = std::move(result->text), .hidden = result->used};
+}
+
+ValueReader::Value ValueReader::unresolved(const Node& node, const At& at) {
+  origins_.mark(at.path, &Origin::hidden);
+  origins_.mark(at.path, &Origin::unresolved);
+  return {.text = node.text, .hidden = true, .unresolved = true};
+}
+
+ValueReader::Value ValueReader::left_alone(const Node& node, const At& at, const InterpolationError& why) {
+  diagnostics_.add({.code = why.code,
+                    .severity = Severity::kWarning,
+                    .message = why.message,
+                    .where = node.where,
+                    .label = why.label,
+                    .notes = why.notes});
+  return unresolved(node, at);
 }
 
 // Strings are the way to write durations, sizes and words; what else a string is

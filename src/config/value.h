@@ -52,6 +52,9 @@ class ValueReader {
   At entry(const Node& node, const At& table);
   std::optional<Value> string_of(const Node& node, const At& at);
   std::optional<Value> interpolated(const Node& node, const At& at);
+  Value unresolved(const Node& node, const At& at);
+  // A warning at the value, which stays as it is written.
+  Value left_alone(const Node& node, const At& at, const InterpolationError& why);
   std::optional<size_t> word_of(const std::vector<Word>& words, const Node& node, const At& at);
   bool is(Node::Kind kind, const Node& node, const At& at);
   bool in_range(int64_t value, const Node& node, const At& at, bool hidden, std::string (*show)(int64_t));

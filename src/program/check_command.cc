@@ -6,6 +6,7 @@
 
 #include "program/commands.h"
 #include "program/output.h"
+#include "program/secrets.h"
 #include "program/site_path.h"
 #include "program/usable_cores.h"
 #include "topology/load.h"
@@ -51,7 +52,9 @@ int run_check(const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), line.json, kExitCannotRead);
   const std::string path = shown_site(line.file, *site);
-  const LoadedSite loaded = topology::load_site(path);
+  topology::LoadOptions options;
+  options.inputs = inputs_with_files(secrets_folder(find_folders(*site)));
+  const LoadedSite loaded = topology::load_site(path, options);
   if (line.json) {
     show_json(loaded);
     return status_of(loaded);

@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <sstream>
 
+#include "config/interpolate.h"
 #include "config/suggest.h"
 #include "program/version.h"
 
@@ -22,7 +24,6 @@ constexpr std::array kLater = {
     Later{"init", "step 0, a server of your own"},
     Later{"deploy", "step 0, a server of your own"},
     Later{"rollback", "step 0, a server of your own"},
-    Later{"secret", "step 0, a server of your own"},
     Later{"dns", "step 0, a server of your own"},
     Later{"backup", "step 0, a server of your own"},
     Later{"restore", "step 0, a server of your own"},
@@ -172,6 +173,45 @@ void add_restart(CLI::App& app, CommandLine& line) {
   add_json(restart, line);
 }
 
+// A secret that was typed where none belongs is not repeated by what refuses it.
+void check_secret(CommandLine& line, const std::vector<std::string>& rest) {
+  const bool lists = line.what == "list";
+  if (!lists && line.what != "set" && line.what != "remove")
+    throw CLI::ValidationError("say `set NAME`, `list` or `remove NAME`");
+  if (!rest.empty() || (lists && !line.name.empty()))
+    throw CLI::ValidationError(line.what == "set"
+                                   ? "the value is read from standard input, never from the command line, "
+                                     "where every user of this machine and the shell's history would see it"
+                                   : "that is one word too many");
+  if (!lists && line.name.empty()) throw CLI::ValidationError("the NAME of the secret is missing");
+  if (!lists && !config::is_secret_name(line.name))
+    throw CLI::ValidationError("a NAME is made of letters, digits and `_`, no digit first, at most 64");
+  line.command = Command::kSecret;
+}
+
+void add_secret(CLI::App& app, CommandLine& line) {
+  CLI::App& secret =
+      add_command(app, line, Command::kSecret, "secret",
+                  "Sets, lists and removes what ${secret:NAME} in site.toml stands for",
+                  "  set NAME       reads the value from standard input; a terminal is asked for one line\n"
+                  "  list           shows the names; a value is never shown again\n"
+                  "  remove NAME\n"
+                  "\n"
+                  "A running site takes what changed with `terrace reload`.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace secret set DB_PASSWORD\n"
+                  "  openssl rand -hex 32 | terrace secret set SECRET_KEY && terrace reload\n"
+                  "  terrace secret list");
+  const auto rest = std::make_shared<std::vector<std::string>>();
+  secret.add_option("ACTION", line.what, "set, list or remove")->type_name("");
+  secret.add_option("NAME", line.name, "Letters, digits and _")->type_name("");
+  secret.add_option("REST", *rest)->group("");
+  add_file(secret, line);
+  add_json(secret, line);
+  secret.callback([&line, rest] { check_secret(line, *rest); });
+}
+
 void add_schema(CLI::App& app, CommandLine& line) {
   CLI::App& schema =
       add_command(app, line, Command::kSchema, "schema", "Prints the JSON schema of site.toml, for editors",
@@ -207,6 +247,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_logs(app, line);
   add_reload(app, line);
   add_restart(app, line);
+  add_secret(app, line);
   add_schema(app, line);
   add_version(app, line);
 }
@@ -249,7 +290,9 @@ Leave wrong_options(const CLI::ParseError& wrong, const CLI::App& app) {
   const std::string name = chosen.empty() ? "terrace" : "terrace " + command.get_name();
   const std::vector<std::string> extra = app.remaining(true);
   const bool unknown = dynamic_cast<const CLI::ExtrasError*>(&wrong) != nullptr && !extra.empty();
-  const std::string what = unknown
+  // What follows `secret` may be one.
+  const std::string what = unknown && command.get_name() == "secret" ? "it does not know this option"
+                           : unknown
                                ? fmt::format("it does not know `{}`{}", extra[0], guess(command, extra[0]))
                                : std::string(wrong.what());
   return {.status = kExitCannotRead,

@@ -19,7 +19,7 @@ inline constexpr int kExitFine = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitCannotRead = 2;
 
-enum class Command : uint8_t { kUp, kCheck, kStatus, kLogs, kReload, kRestart, kSchema, kVersion };
+enum class Command : uint8_t { kUp, kCheck, kStatus, kLogs, kReload, kRestart, kSecret, kSchema, kVersion };
 
 struct CommandLine {
   Command command = Command::kVersion;
@@ -33,7 +33,8 @@ struct CommandLine {
   bool log_terrace = false;
   int lines = 20;
   std::string instance;  // "app-1"; empty: all
-  std::string what;      // of restart: "app"
+  std::string what;      // of restart: "app"; of secret: "set", "list", "remove"
+  std::string name;      // of a secret
 };
 
 // The command line asked for a help text, or is wrong: print it and leave.

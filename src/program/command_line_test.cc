@@ -100,6 +100,30 @@ TEST(CommandLine, WrongOptionsSayWhichAndWhereHelpIs) {
   EXPECT_EQ(left({"check", "a.toml", "--file", "b.toml"}).status, kExitCannotRead);
 }
 
+TEST(CommandLine, SecretsAreNamedAndNeverRepeated) {
+  const CommandLine line = parsed({"secret", "--file", "a.toml", "set", "DB_PASSWORD"});
+  EXPECT_EQ(line.command, Command::kSecret);
+  EXPECT_EQ(line.what + " " + line.name, "set DB_PASSWORD");
+  EXPECT_EQ(parsed({"secret", "list", "--json"}).what, "list");
+  EXPECT_THAT(left({"secret", "set", "A", "hunter2"}).error, HasSubstr("read from standard input"));
+  const std::vector<std::vector<const char*>> wrong{{"secret", "set", "A", "hunter2"},
+                                                    {"secret", "set", "A=hunter2"},
+                                                    {"secret", "set", "A", "--value=hunter2"},
+                                                    {"secret", "set", "A", "--hunter2"},
+                                                    {"secret", "set", "hunter2!"},
+                                                    {"secret", "hunter2"},
+                                                    {"secret", "list", "hunter2"},
+                                                    {"secret", "set"},
+                                                    {"secret"}};
+  for (const std::vector<const char*>& words : wrong) {
+    const auto result = parse_command_line(words);
+    const auto* leave = std::get_if<Leave>(&result);
+    ASSERT_NE(leave, nullptr) << words.back();
+    EXPECT_EQ(leave->status, kExitCannotRead) << words.back();
+    EXPECT_THAT(leave->error + leave->output, testing::Not(HasSubstr("hunter2")));
+  }
+}
+
 TEST(CommandLine, TheVersionIsPrinted) {
   EXPECT_THAT(left({"--version"}).output, ::testing::MatchesRegex("terrace [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }

@@ -1,6 +1,7 @@
 #include "program/controller.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,10 @@ Task<void> Controller::read_supervisor() {
 void Controller::handle(Received& received) {
   if (const auto welcome = received.as<Welcome>()) return handle_welcome(*welcome);
   if (const auto site = received.as<Site>()) return restore(*site, received.take_descriptor());
+  if (const auto secrets = received.as<Secrets>()) {
+    secrets_ = {.error = secrets->system, .packed = received.take_descriptor()};
+    return;
+  }
   if (const auto reload = received.as<Reload>()) return handle_reload(*reload, received.take_descriptor());
   if (const auto listener = received.as<Listener>()) return handle_listener(*listener);
   if (const auto failed = received.as<ListenFailed>()) return handle_listen_failed(*failed);
@@ -99,7 +104,8 @@ void Controller::handle_reload(const Reload& record, Descriptor file) {
     reloads_.pop_front();
     ++reloads_done_;
   }
-  reloads_.push_back({.error = record.system, .file = std::move(file)});
+  reloads_.push_back(
+      {.error = record.system, .file = std::move(file), .secrets = std::exchange(secrets_, {})});
   reload_now_.ring();
 }
 
@@ -241,6 +247,9 @@ int run_controller(int argc, char** argv) {
   set_process_title("terrace: controller");
   ::signal(SIGPIPE, SIG_IGN);
   ::umask(027);
+  // It knows the secrets of the site. The worker has the same user and must find them
+  // neither in our memory nor among our descriptors, and nobody in a core file.
+  ::prctl(PR_SET_DUMPABLE, 0);
   const SystemClock clock;
   const Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock, {});
   if (!reactor) {

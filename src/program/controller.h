@@ -99,10 +99,16 @@ class Controller final : net::Acceptor, JobStarter {
     void expired() override { controller.tick(); }
     Controller& controller;
   };
+  // As the supervisor handed them over.
+  struct HandedSecrets {
+    int error = 0;
+    Descriptor packed;
+  };
   // At most a few wait: a newer file makes older ones pointless.
   struct AskedReload {
     int error = 0;
     Descriptor file;
+    HandedSecrets secrets;
   };
   // What came of a reload.
   struct ReloadResult {
@@ -140,10 +146,11 @@ class Controller final : net::Acceptor, JobStarter {
 
   // controller_site.cc: the site file
   Task<void> reload_when_asked();
-  Task<ReloadResult> reload(std::string text);
+  Task<ReloadResult> reload(std::string text, const HandedSecrets& secrets);
   Task<bool> take_addresses(std::shared_ptr<const topology::Site> site, std::string& problem);
   void drop_addresses(const topology::Site& site);
-  void accept(std::shared_ptr<const topology::Site> site, std::string text);
+  void accept(std::shared_ptr<const topology::Site> site, std::string text, const HandedSecrets& secrets);
+  config::Inputs inputs_with(const HandedSecrets& secrets) const;
   void restore(const Site& record, const Descriptor& text);
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
@@ -208,7 +215,8 @@ class Controller final : net::Acceptor, JobStarter {
   std::shared_ptr<const topology::Site> site_;
   std::string site_text_;
   uint32_t version_ = 0;
-  std::string refused_;  // why the last reload was refused
+  HandedSecrets secrets_;  // for the Reload or the Site that follows them
+  std::string refused_;    // why the last reload was refused
   std::vector<ListenerState> listeners_;
   Event listener_answered_;
   std::deque<AskedReload> reloads_;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "program/controller.h"
+#include "program/secrets.h"
 #include "program/text_descriptor.h"
 
 namespace terrace::program {
@@ -41,7 +42,7 @@ Task<void> Controller::reload_when_asked() {
                                                 : read_text_descriptor(asked.file.get(), kSiteBytesMax);
     ReloadResult result;
     if (text) {
-      result = co_await reload(std::move(*text));
+      result = co_await reload(std::move(*text), asked.secrets);
     } else {
       result = {.text = fmt::format("error: the site file cannot be read: {}\n", describe(text.error())),
                 .unreadable = true};
@@ -61,16 +62,18 @@ Task<void> Controller::reload_when_asked() {
   }
 }
 
-Task<Controller::ReloadResult> Controller::reload(std::string text) {
+Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets) {
   const std::string path(welcome_.site_path.view());
-  const topology::LoadedSite loaded = topology::load_site_text(text, path);
+  topology::LoadOptions options;
+  options.inputs = inputs_with(secrets);
+  const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
   std::string problem;
   const bool bound = co_await take_addresses(loaded.site, problem);
   if (!bound) co_return ReloadResult{.text = problem};
   ReloadResult result{.accepted = true, .text = loaded.text};
   if (site_) result.changed = topology::difference(*site_, *loaded.site);
-  accept(loaded.site, std::move(text));
+  accept(loaded.site, std::move(text), secrets);
   drop_addresses(*loaded.site);
   co_return result;
 }
@@ -139,11 +142,26 @@ void Controller::drop_addresses(const topology::Site& site) {
   }
 }
 
-void Controller::accept(std::shared_ptr<const topology::Site> site, std::string text) {
+// Where the secrets could not be read, each one that the site names is an error.
+config::Inputs Controller::inputs_with(const HandedSecrets& secrets) const {
+  Result<std::string> packed = secrets.error != 0 || !secrets.packed
+                                   ? fail_system("secrets", secrets.error != 0 ? secrets.error : ENOENT)
+                                   : read_text_descriptor(secrets.packed.get(), kPackedSecretsBytesMax);
+  if (packed) return inputs_with_packed(*std::move(packed));
+  config::Inputs inputs = config::real_inputs();
+  inputs.secret = [error = packed.error()](const std::string&) -> Result<std::string> {
+    return std::unexpected(error);
+  };
+  return inputs;
+}
+
+void Controller::accept(std::shared_ptr<const topology::Site> site, std::string text,
+                        const HandedSecrets& secrets) {
   site_ = std::move(site);
   site_text_ = std::move(text);
   ++version_;
   if (const Result<Descriptor> kept = make_text_descriptor(site_text_)) {
+    if (secrets.packed) tell_supervisor(Secrets{}, secrets.packed.get());
     Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
     tell_supervisor(record, kept->get());
   }
@@ -158,6 +176,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
   Result<std::string> read = read_text_descriptor(text.get(), kSiteBytesMax);
   topology::LoadOptions options;
   options.look_at_folders = false;
+  options.inputs = inputs_with(std::exchange(secrets_, {}));
   topology::LoadedSite loaded;
   if (read) loaded = topology::load_site_text(*read, std::string(record.path.view()), options);
   if (!loaded.site) {

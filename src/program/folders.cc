@@ -41,6 +41,8 @@ Folders folders_of(const std::string& site_path, bool root) {
   return folders;
 }
 
+std::string secrets_folder(const Folders& folders) { return folders.state + "/secrets"; }
+
 std::string control_socket(const Folders& folders) { return folders.run + "/control.sock"; }
 
 std::string pid_file(const Folders& folders) { return folders.run + "/terrace.pid"; }

@@ -11,6 +11,7 @@
 // set of folders: `terrace up` holds a lock in `run`.
 //
 //   <state>/database/     0700, the app's user: its SQLite files
+//   <state>/secrets/      0700, the supervisor's user: a file 0600 each (secrets.h)
 //   <run>/terrace.pid     the supervisor's process id, locked while it lives
 //   <run>/control.sock    0600: one request line, one answer line (control.h)
 //   <run>/app/            the instances' Unix sockets: app's user and worker only
@@ -35,6 +36,7 @@ struct Folders {
 // as root. Creates nothing: the supervisor and the command line ask alike.
 Folders folders_of(const std::string& site_path, bool root);
 
+std::string secrets_folder(const Folders& folders);
 std::string control_socket(const Folders& folders);
 std::string pid_file(const Folders& folders);
 

@@ -2,6 +2,8 @@
 // starts this same binary again as `terrace controller` and `terrace worker`, and as
 // jobs (job_commands.h).
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <optional>
 #include <string_view>
@@ -11,21 +13,27 @@
 #include "program/entry.h"
 #include "program/job_commands.h"
 #include "program/output.h"
+#include "program/secrets.h"
 #include "program/site_path.h"
 #include "topology/load.h"
 
 namespace terrace::program {
 namespace {
 
+// The controller reads it again and watches over it; here a person still looks on.
+int look_at_site(const CommandLine& line, const std::string& site) {
+  topology::LoadOptions options;
+  options.inputs = inputs_with_files(secrets_folder(folders_of(site, ::geteuid() == 0)));
+  const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, site), options);
+  if (loaded.site) return kExitFine;
+  (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
+  return loaded.unreadable ? kExitCannotRead : kExitFailure;
+}
+
 int run_up(int argc, char** argv, const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), false, kExitCannotRead);
-  // The controller reads it again and watches over it; here a person still looks on.
-  const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, *site));
-  if (!loaded.site) {
-    (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
-    return loaded.unreadable ? kExitCannotRead : kExitFailure;
-  }
+  if (const int status = look_at_site(line, *site); status != kExitFine) return status;
   return run_supervisor(argc, argv, {.site_path = *site});
 }
 
@@ -43,6 +51,8 @@ int run(int argc, char** argv, const CommandLine& line) {
       return run_reload(line);
     case Command::kRestart:
       return run_restart(line);
+    case Command::kSecret:
+      return run_secret(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:

@@ -100,6 +100,8 @@ enum class Kind : uint32_t {
   kDrained,
   kInstanceFailed,
   kStats,
+  // supervisor <-> controller
+  kSecrets,
 };
 
 // ---- supervisor -> controller and worker ---------------------------------
@@ -214,6 +216,16 @@ struct InstanceEnded {
   int32_t status = 0;          // of the app itself, as in wait(2)
   uint32_t out_of_memory = 0;  // 1: the memory limit killed a process of it
   Text<256> error;
+};
+
+// The site's secrets (secrets.h) as SecretFolder::pack() writes them, in a sealed memfd
+// beside the record. From the supervisor: those on disk before each Reload, and
+// before a Site those that it was accepted with. From the controller, before the
+// Site that it accepted: keep these with it. No other process is sent them.
+struct Secrets {
+  static constexpr Kind kKind = Kind::kSecrets;
+  Kind kind = kKind;
+  int32_t system = 0;  // errno: they could not be read, and nothing is beside the record
 };
 
 // The answer to a Listen that did not work.

@@ -5,8 +5,6 @@
 
 #include <filesystem>
 
-#include "program/folders.h"
-
 namespace terrace::program {
 namespace {
 
@@ -56,6 +54,13 @@ std::string no_site_text(const std::string& file) {
 
 std::string find_control_socket(const std::string& site_path) {
   return control_socket(running_folders(site_path));
+}
+
+Folders find_folders(const std::string& site_path) {
+  const bool root = geteuid() == 0;
+  const Folders own = folders_of(site_path, root);
+  const Folders other = folders_of(site_path, !root);
+  return !is_there(own.state) && is_there(other.state) ? other : own;
 }
 
 std::string find_log_folder(const std::string& site_path) {

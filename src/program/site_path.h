@@ -3,6 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "program/folders.h"
+
 namespace terrace::program {
 
 inline constexpr const char* kSiteFileName = "site.toml";
@@ -22,6 +24,9 @@ std::string no_site_text(const std::string& file);
 // be. A site may run as root or as the one who asks, whoever asks now: ours is
 // looked for first.
 std::string find_control_socket(const std::string& site_path);
+
+// The folders of the site, by the same rule, for what is looked up in its state.
+Folders find_folders(const std::string& site_path);
 
 // The folder of its log files, by the same rule.
 std::string find_log_folder(const std::string& site_path);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
@@ -26,9 +28,11 @@
 #include "program/output.h"
 #include "program/process_title.h"
 #include "program/release_folders.h"
+#include "program/secrets.h"
 #include "program/service_notice.h"
 #include "program/site_folders.h"
 #include "program/terrace_log.h"
+#include "program/text_descriptor.h"
 #include "program/usable_cores.h"
 
 namespace terrace::program {
@@ -93,6 +97,7 @@ class Supervisor {
   void answer_release(uint32_t number, const Result<void>& done);
   void say_if_limits_are_weak(const StartInstance& record);
   void send_site_file();
+  void send_secrets();
 
   void announce(const Listeners::Held& held, bool worker_too);
   void report(const Instances::Running& running);
@@ -113,6 +118,7 @@ class Supervisor {
   Listeners listeners_;
   Instances instances_;
   Descriptor site_text_;  // what the controller last accepted
+  Descriptor secrets_;    // and the secrets that it had then
   std::optional<Site> site_;
   bool serving_ = false;
   bool limits_said_ = false;
@@ -294,6 +300,7 @@ void Supervisor::greet_worker() {
 
 void Supervisor::greet_controller() {
   if (site_) {
+    tell(controller_, Secrets{}, secrets_.get());
     tell(controller_, *site_, site_text_.get());
   } else {
     send_site_file();
@@ -354,6 +361,10 @@ void Supervisor::handle(Received& received) {
   if (const auto site = received.as<Site>()) {
     site_ = *site;
     site_text_ = received.take_descriptor();
+    return;
+  }
+  if (received.as<Secrets>()) {
+    secrets_ = received.take_descriptor();
     return;
   }
   if (received.as<Serving>()) return handle_serving();
@@ -428,10 +439,21 @@ void Supervisor::say_if_limits_are_weak(const StartInstance& record) {
 
 // The site file as it is on disk now, opened by us: it may be readable for root only.
 void Supervisor::send_site_file() {
+  send_secrets();
   const Descriptor file(::open(parts_.up.site_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat about{};
   const bool readable = file && ::fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode);
   tell(controller_, Reload{.system = readable ? 0 : errno}, readable ? file.get() : -1);
+}
+
+void Supervisor::send_secrets() {
+  Result<std::string> packed = SecretFolder(secrets_folder(parts_.folders)).pack();
+  Result<Descriptor> memory = packed ? make_text_descriptor(*packed) : std::unexpected(packed.error());
+  // What we fork later must not find them in our memory.
+  if (packed) ::explicit_bzero(packed->data(), packed->size());
+  if (memory) return tell(controller_, Secrets{}, memory->get());
+  log_.error("the secrets cannot be read", {{"error", describe(memory.error())}});
+  tell(controller_, Secrets{.system = memory.error().system != 0 ? memory.error().system : EACCES});
 }
 
 void Supervisor::report(const Instances::Running& running) {

@@ -5,7 +5,7 @@
 namespace terrace::topology {
 namespace {
 
-constexpr std::array<CodeMeaning, 20> kCodes{{
+constexpr std::array<CodeMeaning, 21> kCodes{{
     {"E001", "The file is not valid TOML. Only the first such place is reported."},
     {"E003", "The file, a line, or the nesting is larger than a site file can sensibly be."},
     {"E004", "The file is not UTF-8 text."},
@@ -18,7 +18,9 @@ constexpr std::array<CodeMeaning, 20> kCodes{{
     {"E015", "A value is not one of the words that the key knows."},
     {"E016", "A value, or a name, does not have the form that it needs."},
     {"E017", "A table, key or value is known and comes with a later step or release."},
-    {"E018", "A `${…}` cannot be replaced: not closed, not known, not set, or not readable."},
+    {"E018",
+     "A `${…}` cannot be replaced: not closed, not known, not set, not readable, or not "
+     "allowed there."},
     {"E019", "A list names the same thing twice."},
     {"E020", "The site has neither an application nor files."},
     {"E021", "A folder or a file that a key names does not exist."},
@@ -26,6 +28,7 @@ constexpr std::array<CodeMeaning, 20> kCodes{{
     {"E023", "Two keys contradict each other."},
     {"E024", "A setting would give away what visitors must not see."},
     {"W001", "A setting trusts everyone."},
+    {"W002", "A secret is for another user, so that it was not looked at."},
 }};
 
 }  // namespace

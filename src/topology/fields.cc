@@ -89,7 +89,7 @@ std::vector<Field> process_fields(AppTable& app) {
        .form = variable_text(),
        .name_form = variable(),
        .secret = true,
-       .example = R"({ MODE = "production", API_KEY = "${env:API_KEY}" })"},
+       .example = R"({ MODE = "production", API_KEY = "${secret:API_KEY}" })"},
   };
 }
 
@@ -357,11 +357,13 @@ std::vector<Field> db_fields(DbTable& db) {
       {.name = "url",
        .about =
            "A database that Terrace does not run; the application gets it as `DATABASE_URL`. It is never "
-           "printed.",
+           "printed. What `${…}` stands for is percent-encoded where it is the user, the password or a "
+           "part of the query.",
        .slot = &db.url,
        .form = database_url(),
        .secret = true,
-       .example = R"("${file:/etc/shop/database-url}")",
+       .url = true,
+       .example = R"("postgres://shop:${secret:DB_PASSWORD}@db.example.com/shop")",
        .default_words = "none"},
       {.name = "link",
        .about =

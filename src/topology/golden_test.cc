@@ -42,6 +42,13 @@ LoadOptions world() {
     if (path == "/srv") return fail(Code::kInvalid, "open", "not a regular file");
     return fail_system("open", ENOENT);
   };
+  options.inputs.secret = [](const std::string& name) -> Result<std::string> {
+    if (name == "KEY") return "hunter2";
+    if (name == "PASSWORD") return "hunter2@/:%?#[] &=+\\\"";
+    if (name == "LOCKED") return fail(Code::kUnavailable, "secret");
+    if (name == "BROKEN") return fail_system("read", EIO);
+    return fail(Code::kNotFound, "secret");
+  };
   options.path_kind = [](const std::string& path) {
     constexpr std::array kFolders{"/srv/shop", "/srv/shop/public", "/srv/shop/app"};
     constexpr std::array kFiles{"/srv/shop/public/404.html", "/srv/shop/file.txt"};

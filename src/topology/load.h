@@ -21,7 +21,7 @@ PathKind real_path_kind(const std::string& path);
 struct LoadOptions {
   // How messages name the file; empty: by its path.
   std::string shown_as;
-  // The environment and the files that `${…}` name.
+  // The environment, the files and the secrets that `${…}` name.
   config::Inputs inputs = config::real_inputs();
   // The tables whose `${…}` are replaced. The worker needs no secret of the
   // application and passes without_secrets: values of the other tables that hold

@@ -15,12 +15,10 @@ constexpr std::string_view kAbout = "The site file of Terrace: one web site, fro
 
 constexpr std::string_view kDescription =
     "The site file is TOML. Every key has a default; unknown keys are errors. Strings may hold `${env:NAME}` "
-    "and "
-    "`${file:path}`, which stand for a variable of the environment and the content of a file; `$${` stands "
-    "for "
-    "`${` itself. Durations are strings such as `\"500ms\"`, `\"10s\"`, `\"5m\"`, `\"1h\"`; sizes such as "
-    "`\"512MB\"` "
-    "or `\"1GiB\"`. Relative paths start at the folder of the site file.";
+    "and `${file:path}`, which stand for a variable of the environment and the content of a file, and those "
+    "of `app.env` and `db.url` also `${secret:NAME}`, what `terrace secret set NAME` was given; `$${` stands "
+    "for `${` itself. Durations are strings such as `\"500ms\"`, `\"10s\"`, `\"5m\"`, `\"1h\"`; sizes "
+    "such as `\"512MB\"` or `\"1GiB\"`. Relative paths start at the folder of the site file.";
 
 std::string code_table() {
   std::string out = "| code | meaning |\n| --- | --- |\n";

@@ -26,6 +26,11 @@ LoadOptions world() {
     if (path.ends_with("missing")) return fail(Code::kNotFound, "open", "not found");
     return std::string(kSecret) + "\n";
   };
+  options.inputs.secret = [](const std::string& name) -> Result<std::string> {
+    if (name == "MISSING") return fail(Code::kNotFound, "secret");
+    if (name == "LOCKED") return fail(Code::kUnavailable, "secret");
+    return std::string(kSecret);
+  };
   options.path_kind = [](const std::string& path) {
     if (path.ends_with("missing")) return PathKind::kMissing;
     return path.ends_with(".html") ? PathKind::kFile : PathKind::kFolder;
