@@ -112,8 +112,10 @@ void Controller::handle_reload(const Reload& record, Descriptor file) {
 // All that was before us is known now.
 void Controller::handle_complete() {
   complete_ = true;
-  for (AdoptedInstance& adopted : std::exchange(adopted_, {})) adopt(std::move(adopted));
+  std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
+  for (const AdoptedInstance& adopted : all) adopt(adopted);
   configure_app();
+  for (AdoptedInstance& adopted : all) take_over(std::move(adopted));
   for (const InstanceEnded& ended : std::exchange(ended_before_, {})) handle_ended(ended);
 }
 

@@ -158,7 +158,8 @@ class Controller final : net::Acceptor, JobStarter {
 
   // controller_app.cc: the instances
   void configure_app();
-  void adopt(AdoptedInstance adopted);
+  void adopt(const AdoptedInstance& adopted);
+  void take_over(AdoptedInstance adopted);
   std::shared_ptr<ManagedInstance> manage(const InstanceRunning& record, Descriptor output);
   void handle_running(const InstanceRunning& record, Descriptor output);
   void handle_ended(const InstanceEnded& record);

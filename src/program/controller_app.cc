@@ -91,7 +91,7 @@ void Controller::configure_app() {
                        reactor_.now());
 }
 
-void Controller::adopt(AdoptedInstance adopted) {
+void Controller::adopt(const AdoptedInstance& adopted) {
   InstanceTag tag;
   std::memcpy(&tag, adopted.record.tag.bytes.data(), sizeof tag);
   const Member member{.generation = adopted.record.generation,
@@ -101,6 +101,12 @@ void Controller::adopt(AdoptedInstance adopted) {
                       .deadline = {},
                       .replace = tag.replace};
   lifecycle_.adopt(adopted.record.slot, member, reactor_.now());
+}
+
+// Probes it from now on, so the lifecycle must know what it is by now.
+void Controller::take_over(AdoptedInstance adopted) {
+  InstanceTag tag;
+  std::memcpy(&tag, adopted.record.tag.bytes.data(), sizeof tag);
   const std::shared_ptr<ManagedInstance> instance = manage(adopted.record, std::move(adopted.output));
   const bool was_healthy = tag.phase == MemberPhase::kUp || tag.phase == MemberPhase::kReady ||
                            tag.phase == MemberPhase::kStandby || tag.phase == MemberPhase::kDraining;

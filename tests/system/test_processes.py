@@ -270,6 +270,17 @@ def test_a_new_controller_still_restarts_what_ends_and_keeps_the_accepted_file(m
     site.file.write_text(good)
 
 
+def test_a_new_controller_probes_the_instances_that_it_found(make_site):
+    site = make_site(app={"health": "/answer/health", "health_interval": "100ms"}, ready="/answer/health", start=False)
+    site.recorder.answer("health", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    site.start()
+    killed = site.kill("terrace: controller")
+    wait_until(lambda: any(p.pid != killed.pid for p in site.find("terrace: controller")), "a new controller")
+    wait_for_instances(site, 1)
+    site.recorder.answer("health", b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+    wait_for_instances(site, 1, "starting")
+
+
 # ---- the worker
 
 
