@@ -40,6 +40,9 @@ const Member* Lifecycle::find(uint32_t slot, uint32_t generation) const {
   for (const Member& member : place.retiring) {
     if (member.generation == generation) return &member;
   }
+  for (const Adopted& each : adopted_) {
+    if (each.member.generation == generation) return &each.member;
+  }
   return nullptr;
 }
 
@@ -184,10 +187,10 @@ void Lifecycle::continue_roll(Time now) {
   if (std::exchange(was_rolling_, false)) act(Kind::kRolled, 0, 0);
 }
 
-void Lifecycle::fail_roll(uint32_t slot) {
+void Lifecycle::fail_roll(uint32_t slot, uint32_t generation) {
   for (uint32_t each = 0; each < slots_.size(); ++each) forget_roll(each);
   was_rolling_ = false;
-  act(Kind::kRollFailed, slot, 0);
+  act(Kind::kRollFailed, slot, generation);
 }
 
 // ---- what happened
@@ -247,7 +250,7 @@ void Lifecycle::ended(uint32_t slot, uint32_t generation, Time now) {
     fail_switch(slot, generation, now);
   } else if (take_out(place.candidate, generation, gone)) {
     note_end(slot, place, now);
-    fail_roll(slot);
+    fail_roll(slot, generation);
   } else if (take_out(place.current, generation, gone)) {
     current_ended(slot, gone, now);
   } else if (!take_out(place.standby, generation, gone)) {
@@ -263,7 +266,7 @@ void Lifecycle::current_ended(uint32_t slot, const Member& member, Time now) {
   note_end(slot, place, now);
   if (stopped_ || slot >= plan_.instances) return;
   ++place.restarts;
-  if (was_rolling_ && member.phase == MemberPhase::kStarting) fail_roll(slot);
+  if (was_rolling_ && member.phase == MemberPhase::kStarting) fail_roll(slot, member.generation);
   // The candidate of a roll takes the place at once.
   if (place.candidate && !switching()) {
     place.current = std::exchange(place.candidate, std::nullopt);
@@ -327,7 +330,7 @@ void Lifecycle::tick_candidate(uint32_t slot, Time now) {
   act(Kind::kTimedOut, slot, generation);
   if (switching()) return fail_switch(slot, generation, now);
   retire(slot, *std::exchange(place.candidate, std::nullopt), now);
-  fail_roll(slot);
+  fail_roll(slot, generation);
 }
 
 std::optional<Time> Lifecycle::next() const {

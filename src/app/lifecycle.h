@@ -80,11 +80,13 @@ struct Action {
     kTerminate,  // SIGTERM
     kKill,       // SIGKILL
     // Only to be said:
-    kTimedOut,    // not healthy within start_timeout
-    kUnhealthy,   // failed its checks for start_timeout; it is replaced
-    kCrashLoop,   // recognised now
-    kRolled,      // every slot has the wanted recipe
-    kRollFailed,  // the candidate did not become healthy; the old members stay
+    kTimedOut,   // not healthy within start_timeout
+    kUnhealthy,  // failed its checks for start_timeout; it is replaced
+    kCrashLoop,  // recognised now
+    kRolled,     // every slot has the wanted recipe
+    // This candidate ended or was not healthy in time (generation 0: something
+    // else was begun); the old members stay.
+    kRollFailed,
     // The switch-over. kSwitched comes when all candidates are ready, before the
     // first kPublish of it: note durably that the new recipe is the current one, then
     // tell the worker its site; the actions behind it publish first the new members
@@ -195,7 +197,7 @@ class Lifecycle {
   void candidate_is_healthy(uint32_t slot, Time now);
   void current_ended(uint32_t slot, const Member& member, Time now);
   void note_end(uint32_t slot, Slot& place, Time now);
-  void fail_roll(uint32_t slot);
+  void fail_roll(uint32_t slot, uint32_t generation);
   void want_roll(uint32_t slot);
   void forget_roll(uint32_t slot);
   void continue_roll(Time now);

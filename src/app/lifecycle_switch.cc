@@ -13,7 +13,7 @@ bool Lifecycle::switch_over(const LifecyclePlan& plan, Time now) {
   if (stopped_ || held_ || switching() || !adopted_.empty()) return false;
   keep(now);
   if (rolling()) {
-    fail_roll(0);
+    fail_roll(0, 0);
     for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
       Slot& place = slots_[slot];
       if (place.candidate) retire(slot, *std::exchange(place.candidate, std::nullopt), now);
@@ -99,7 +99,7 @@ void Lifecycle::leave_standby(uint32_t slot, Time now) {
 
 void Lifecycle::go_back(Time now) {
   if (!baking()) return;
-  if (rolling()) fail_roll(0);
+  if (rolling()) fail_roll(0, 0);
   plan_ = *std::exchange(old_plan_, std::nullopt);
   act(Kind::kWentBack, 0, 0);
   std::vector<std::optional<Member>> before(slots_.size());
@@ -137,7 +137,7 @@ void Lifecycle::hold(Time now) {
   if (held_) return;
   cancel_switch(now);
   keep(now);
-  if (rolling()) fail_roll(0);
+  if (rolling()) fail_roll(0, 0);
   held_ = true;
   held_said_ = false;
   releasing_ = false;

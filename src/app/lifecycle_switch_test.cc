@@ -273,6 +273,14 @@ TEST_F(LifecycleSwitchTest, OneThatEndsBeforeTheSuccessorKnowsItsPlanIsStartedAg
   EXPECT_THAT(actions(), ElementsAre("start 0.4", "publish 0.4"));
 }
 
+TEST_F(LifecycleSwitchTest, OneThatBecomesHealthyBeforeTheSuccessorKnowsItsPlanCounts) {
+  adopt(0, 3, 1, MemberPhase::kStarting);
+  EXPECT_EQ(phase(0, 3), MemberPhase::kStarting);
+  healthy(0, 3);
+  lifecycle_.configure(plan(1, 1), clock_.now());
+  EXPECT_EQ(phase(0, 3), MemberPhase::kUp);
+}
+
 // ---- hold
 
 TEST_F(LifecycleSwitchTest, HoldingStopsAllAfterTheirRequestsAndReleasingStartsThemAgain) {

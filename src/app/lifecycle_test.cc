@@ -119,7 +119,7 @@ TEST_F(LifecycleTest, TheOldOneStaysWhenItsReplacementDoesNotBecomeHealthy) {
   lifecycle_.configure(plan(2, 2), clock_.now());
   actions();
   ended(0, 3);
-  EXPECT_THAT(actions(), ElementsAre("withdraw 0.3", "roll-failed 0.0"));
+  EXPECT_THAT(actions(), ElementsAre("withdraw 0.3", "roll-failed 0.3"));
   EXPECT_EQ(phase(0, 1), MemberPhase::kUp);
   EXPECT_EQ(phase(1, 2), MemberPhase::kUp);
   EXPECT_FALSE(lifecycle_.rolling());
@@ -131,7 +131,7 @@ TEST_F(LifecycleTest, AReplacementThatHangsIsGivenUpAfterItsTime) {
   actions();
   advance(seconds(60));
   EXPECT_THAT(actions(), ElementsAre("timed-out 0.3", "withdraw 0.3", "terminate 0.3", "note 0.1", "note 1.2",
-                                     "roll-failed 0.0"));
+                                     "roll-failed 0.3"));
 }
 
 TEST_F(LifecycleTest, DrainingEndsAfterItsLimit) {

@@ -171,6 +171,8 @@ class Controller final : net::Acceptor, JobStarter {
   void publish(uint32_t slot, uint32_t generation);
   void note(uint32_t slot, uint32_t generation);
   void say(const app::Action& action);
+  std::string why_failed(uint32_t slot, uint32_t generation);
+  std::string app_problem() const;
   InstanceUpdate update_of(uint32_t slot, uint32_t generation, const app::Member& member) const;
   Task<void> read_output(std::shared_ptr<ManagedInstance> instance);
   bool take_output(ManagedInstance& instance);
@@ -238,6 +240,7 @@ class Controller final : net::Acceptor, JobStarter {
   std::vector<InstanceEnded> ended_before_;
   bool complete_ = false;  // the supervisor has said all that it knew
   std::optional<bool> roll_result_;
+  std::string roll_problem_;  // why the last roll failed
   Event rolled_;
 
   std::unique_ptr<net::Listener> control_;

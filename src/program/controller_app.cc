@@ -228,6 +228,7 @@ void Controller::say(const Action& action) {
       return;
     }
     case Action::Kind::kRollFailed:
+      roll_problem_ = why_failed(action.slot, action.generation);
       note("its replacement did not become healthy: the old instances stay");
       [[fallthrough]];
     case Action::Kind::kRolled:
@@ -238,6 +239,22 @@ void Controller::say(const Action& action) {
     default:
       return;
   }
+}
+
+// Why a candidate was given up.
+std::string Controller::why_failed(uint32_t slot, uint32_t generation) {
+  const std::string name = instance_name(slot);
+  if (generation == 0) return "it was given up";
+  if (instances_.contains({slot, generation})) return name + " was not healthy within start_timeout";
+  return fmt::format("{} ended before it was healthy: {}", name, memory_[slot].last_exit);
+}
+
+// Members of another recipe than the wanted one serve, and nothing is done about it.
+std::string Controller::app_problem() const {
+  const bool outdated = std::ranges::any_of(lifecycle_.slots(), [this](const app::Lifecycle::Slot& place) {
+    return place.current && place.current->recipe != lifecycle_.plan().recipe;
+  });
+  return outdated && !lifecycle_.rolling() ? roll_problem_ : "";
 }
 
 // ---- starting

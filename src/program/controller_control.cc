@@ -251,6 +251,7 @@ Task<std::string> Controller::answer_status() {
                  {"listeners", listeners},
                  {"instances", instances}};
   if (!refused_.empty()) status["error"] = refused_;
+  if (const std::string problem = app_problem(); !problem.empty()) status["app_error"] = problem;
   if (worker_ && stats_) status["totals"] = totals_json(*stats_);
   if (!instances_.empty()) {
     const InstanceRunning& record = instances_.begin()->second->record;

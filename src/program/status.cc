@@ -184,6 +184,10 @@ std::string protection_text(const SiteStatus& status) {
     text += "\nNo user namespaces on this host: instances are kept together by a guardian process.\n";
   }
   if (!status.error.empty()) text += "\nThe last reload was refused: " + printable(status.error) + "\n";
+  if (!status.app_error.empty()) {
+    text += "\nThe last change of [app] failed: " + printable(status.app_error) + "\n";
+    text += "The instances before it serve; `terrace logs` says more.\n";
+  }
   return text;
 }
 
@@ -197,6 +201,7 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
                     .version = get<int64_t>(json, "version"),
                     .state = get<std::string>(json, "state"),
                     .error = get<std::string>(json, "error"),
+                    .app_error = get<std::string>(json, "app_error"),
                     .isolation = get<std::string>(json, "isolation"),
                     .limits = get<std::string>(json, "limits")};
   read_processes(json, status);
@@ -208,6 +213,7 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
 
 bool is_fine(const SiteStatus& status) {
   return status.state == "serving" && status.worker_connected && status.error.empty() &&
+         status.app_error.empty() &&
          std::ranges::all_of(status.listeners, [](const ListenerStatus& l) { return l.error.empty(); }) &&
          std::ranges::all_of(status.instances, [](const InstanceStatus& i) { return is_fine(i); });
 }

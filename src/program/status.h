@@ -52,7 +52,8 @@ struct SiteStatus {
   std::string path;
   int64_t version = 0;  // of the site file, counted since the start
   std::string state;
-  std::string error;  // why the last reload was refused
+  std::string error;      // why the last reload was refused
+  std::string app_error;  // why the last change of [app] was not carried out
   int64_t supervisor_pid = 0;
   int64_t controller_pid = 0;
   int64_t controller_starts = 0;

@@ -63,6 +63,9 @@ TEST(Status, IsFineUntilSomethingNeedsAttention) {
   status = good();
   status.error = "the site file has 1 error";
   EXPECT_FALSE(is_fine(status));
+  status = good();
+  status.app_error = "app-1 was not healthy within start_timeout";
+  EXPECT_FALSE(is_fine(status));
 }
 
 TEST(Status, SaysWhyAnInstanceIsDown) {
@@ -93,6 +96,14 @@ TEST(Status, SaysWhatIsWrongWithTheSite) {
   EXPECT_THAT(text, HasSubstr("The last reload was refused: the site file has 1 error"));
   EXPECT_THAT(text, HasSubstr("guardian"));
   EXPECT_THAT(text, Not(HasSubstr("REQUESTS  PER SECOND")));
+}
+
+TEST(Status, SaysThatAChangeOfTheAppDidNotTakePlace) {
+  SiteStatus status = good();
+  status.app_error = "app-1 ended before it was healthy: exit status 1";
+  EXPECT_THAT(
+      render_status(status, false),
+      HasSubstr("The last change of [app] failed: app-1 ended before it was healthy: exit status 1\n"));
 }
 
 TEST(Status, ColoursOnlyWhenAsked) {

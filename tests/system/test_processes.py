@@ -489,6 +489,28 @@ def test_a_roll_whose_new_instance_fails_leaves_the_old_ones(make_site):
     site.wait_for_log("the old instances stay")
     assert [one["pid"] for one in instances(site)] == [one["pid"] for one in before]
     assert site.get("/").text == "recorded\n"
+    shown = site.command("status", check=False)
+    assert shown.returncode == 1
+    assert "The last change of [app] failed: app-1 ended before it was healthy: exit status 1" in shown.stdout
+    site.write(app={"instances": 2})
+    site.command("reload")
+    assert site.command("status").returncode == 0
+
+
+def test_a_controller_that_is_killed_in_the_middle_of_a_restart_goes_on_with_it(make_site):
+    site = make_site(app={"instances": 3})
+    generations = [one["generation"] for one in wait_for_instances(site, 3)]
+    with subprocess.Popen([str(site.binary), "restart", "--file", str(site.file), "app"], cwd=site.folder,
+                          env=site.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as restart:
+        wait_until(lambda: max(one["generation"] for one in instances(site)) > max(generations), "the first new one")
+        site.kill("terrace: controller")
+        restart.wait(30)
+
+    def replaced():
+        have = status(site).get("instances", [])
+        return len(have) == 3 and all(one["state"] == "up" and one["generation"] not in generations for one in have)
+
+    wait_until(replaced, "three new instances", 30)
 
 
 def test_restart_app_replaces_every_instance_without_a_failed_request(make_site):
