@@ -135,8 +135,11 @@ class ProxyTest : public testing::Test {
     client.end();
     return client.read_all();
   }
+  explicit ProxyTest(const http::ServerLimits& limits = {})
+      : server_(limits, [this](Reactor& reactor) { return make(reactor); }) {}
+
   Front* front_ = nullptr;
-  LiveServer server_{http::ServerLimits{}, [this](Reactor& reactor) { return make(reactor); }};
+  LiveServer server_;
 };
 
 constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -347,6 +350,43 @@ TEST_F(ProxyTest, AHeadAnswerKeepsItsLength) {
   const std::string answer = ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_NE(answer.find("Content-Length: 12345\r\n"), std::string::npos) << answer;
   EXPECT_TRUE(answer.ends_with("ok")) << answer;
+}
+
+// ---- clients that are slow with their body
+
+class ProxySlowClientTest : public ProxyTest {
+ protected:
+  ProxySlowClientTest() : ProxyTest(impatient()) {}
+  static http::ServerLimits impatient() {
+    http::ServerLimits limits;
+    limits.progress_max = 200ms;
+    limits.rate_min = 1'000'000'000;
+    limits.rate_grace = 100ms;
+    return limits;
+  }
+};
+
+TEST_F(ProxySlowClientTest, ABodyThatStopsComingIsA408) {
+  ScriptedInstance instance({{.bytes = kOk, .read_also = "the rest"}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  const std::string answer = client.read_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
+  EXPECT_EQ(front_->failures, 0);
+}
+
+TEST_F(ProxySlowClientTest, ABodySlowerThanTheMinimumRateIsA408) {
+  ScriptedInstance instance({{.bytes = kOk, .read_also = "the rest"}});
+  add(1, instance.port);
+  RawClient client(server_.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+  pollfd wait{.fd = client.descriptor(), .events = POLLIN, .revents = 0};
+  for (int i = 0; i < 2000 && ::poll(&wait, 1, 10) == 0; ++i) client.send("x");
+  const std::string answer = client.read_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_TRUE(answer.ends_with("slower than the minimum rate")) << answer;
 }
 
 }  // namespace

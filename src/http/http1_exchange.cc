@@ -6,6 +6,7 @@ namespace {
 constexpr size_t kDrainBytesMax = 65536;
 // Room that a body needs behind its head, so that it is not read a few bytes at a time.
 constexpr size_t kBodyRoomMin = 1024;
+constexpr const char* kTooSlow = "slower than the minimum rate";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -191,10 +192,7 @@ Task<Result<std::string_view>> Http1Exchange::wait_for_body() {
     const Result<void> ready = co_await stream().readable(before + limits().progress_max);
     body_waited_ += reactor().now() - before;
     if (!ready) co_return fail_body(ready.error().code, "no progress");
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(body_waited_).count();
-    if (body_waited_ > kRateGrace && received_ < static_cast<uint64_t>(limits().rate_min * seconds)) {
-      co_return fail_body(Code::kTimeout, "slower than the minimum rate");
-    }
+    if (is_too_slow(limits(), received_, body_waited_)) co_return fail_body(Code::kTimeout, kTooSlow);
   }
 }
 

@@ -77,6 +77,7 @@ class Http1Exchange final : public Exchange {
   Task<Result<void>> send_pending_slowly();
   Task<Result<void>> send_file_slowly(int file, off_t offset, uint64_t bytes);
   Result<bool> write_parts_now();
+  size_t unsent() const;
   Task<Result<void>> half_close();
   std::unexpected<Error> client_gone(const Error& error);
 

@@ -19,6 +19,8 @@ constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::string_view kLineEndAndLastChunk = "\r\n0\r\n\r\n";
 
+const Error kTooSlow{.code = Code::kTimeout, .place = "response", .text = "slower than the minimum rate"};
+
 iovec part_of(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
 // Fields that the exchange itself writes; what a handler says of them is dropped.
@@ -203,9 +205,7 @@ Task<Result<void>> Http1Exchange::send_pending() {
 
 Task<Result<void>> Http1Exchange::send_pending_slowly() {
   const Time begun = reactor().now();
-  int64_t to_send = 0;
-  for (int i = 0; i < parts_count_; ++i)
-    to_send += static_cast<int64_t>(parts_[static_cast<size_t>(i)].iov_len);
+  const size_t to_send = unsent();
   for (;;) {
     const Duration limit = tunnel_ ? limits().tunnel_idle_max : limits().progress_max;
     const Result<void> ready = co_await stream().writable(reactor().now() + limit);
@@ -213,16 +213,16 @@ Task<Result<void>> Http1Exchange::send_pending_slowly() {
     const Result<bool> all = write_parts_now();
     if (!all) co_return std::unexpected(all.error());
     if (*all) co_return Result<void>();
-    const Duration waited = reactor().now() - begun;
-    int64_t left = 0;
-    for (int i = 0; i < parts_count_; ++i)
-      left += static_cast<int64_t>(parts_[static_cast<size_t>(i)].iov_len);
-    const int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(waited).count();
-    if (!tunnel_ && waited > kRateGrace && to_send - left < limits().rate_min * seconds) {
-      co_return client_gone(
-          {.code = Code::kTimeout, .place = "response", .text = "slower than the minimum rate"});
-    }
+    if (!tunnel_ && is_too_slow(limits(), to_send - unsent(), reactor().now() - begun))
+      co_return client_gone(kTooSlow);
   }
+}
+
+// What stands in parts_.
+size_t Http1Exchange::unsent() const {
+  size_t bytes = 0;
+  for (int i = 0; i < parts_count_; ++i) bytes += parts_[static_cast<size_t>(i)].iov_len;
+  return bytes;
 }
 
 Task<Result<void>> Http1Exchange::send_file(int file, off_t offset, uint64_t bytes) {
@@ -258,14 +258,14 @@ Task<Result<void>> Http1Exchange::send_file_slowly(int file, off_t offset, uint6
     if (!head) co_return head;
   }
   const Time begun = reactor().now();
-  int64_t total = 0;
+  uint64_t total = 0;
   while (bytes > 0) {
     const Result<size_t> sent = stream().send_file_now(file, offset, std::min(bytes, kSendFileMax));
     if (sent) {
       sent_ += *sent;
       length_remaining_ -= *sent;
       bytes -= *sent;
-      total += static_cast<int64_t>(*sent);
+      total += *sent;
       co_await yield(reactor());
       continue;
     }
@@ -275,12 +275,7 @@ Task<Result<void>> Http1Exchange::send_file_slowly(int file, off_t offset, uint6
     }
     const Result<void> ready = co_await stream().writable(reactor().now() + limits().progress_max);
     if (!ready) co_return client_gone(ready.error());
-    const Duration waited = reactor().now() - begun;
-    const int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(waited).count();
-    if (waited > kRateGrace && total < limits().rate_min * seconds) {
-      co_return client_gone(
-          {.code = Code::kTimeout, .place = "response", .text = "slower than the minimum rate"});
-    }
+    if (is_too_slow(limits(), total, reactor().now() - begun)) co_return client_gone(kTooSlow);
   }
   co_return Result<void>();
 }

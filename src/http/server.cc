@@ -16,6 +16,12 @@ constexpr std::string_view kFull =
 
 }  // namespace
 
+bool is_too_slow(const ServerLimits& limits, uint64_t bytes, Duration waited) {
+  const double seconds = std::chrono::duration<double>(waited).count();
+  return waited > limits.rate_grace &&
+         static_cast<double>(bytes) < static_cast<double>(limits.rate_min) * seconds;
+}
+
 Server::Server(Reactor& reactor, Handler& handler, const ServerLimits& limits, const Log& log)
     : reactor_(reactor), handler_(handler), limits_(limits), log_(log) {
   exchanges_.reserve(kExchangesKept);

@@ -26,13 +26,15 @@ struct ServerLimits {
   Duration idle_timeout = std::chrono::seconds(75);  // between requests
   Duration progress_max = std::chrono::seconds(30);  // the longest silence within a body, either way
   Duration tunnel_idle_max = std::chrono::hours(1);  // the longest silence in a tunnel
-  int64_t rate_min = 200;                            // bytes per second of a body, after kRateGrace
+  int64_t rate_min = 200;                            // bytes per second of a body, on average …
+  Duration rate_grace = std::chrono::seconds(10);    // … once it was waited for this long
   uint64_t body_bytes_max = 100 << 20;               // of a request; more: 413
   int connections_max = 10'000;                      // on this core; more: 503 and closed
 };
 
-// A slower average than rate_min is tolerated this long.
-constexpr Duration kRateGrace = std::chrono::seconds(10);
+// Whether a body, of which so many bytes moved while the other side was waited for so
+// long, is slower than the limits allow.
+bool is_too_slow(const ServerLimits& limits, uint64_t bytes, Duration waited);
 
 class Connection;
 class Http1Exchange;

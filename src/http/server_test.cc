@@ -1,8 +1,10 @@
 #include "http/server.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <future>
+#include <vector>
 
 #include "http/live_test.h"
 
@@ -286,6 +288,84 @@ TEST(ServerLimit, AReaderThatReadsNothingIsGivenUp) {
   EXPECT_FALSE(client.read_all().ends_with("0\r\n\r\n"));
   EXPECT_TRUE(client.at_end());
 }
+
+// ---- the minimum rate
+
+TEST(ServerRate, IsLookedAtAfterTheGraceOnly) {
+  ServerLimits limits;
+  limits.rate_min = 200;
+  limits.rate_grace = 10s;
+  EXPECT_FALSE(is_too_slow(limits, 0, 10s));
+  EXPECT_TRUE(is_too_slow(limits, 2199, 11s));
+  EXPECT_FALSE(is_too_slow(limits, 2200, 11s));
+}
+
+// What moves on loopback in a few milliseconds is too slow.
+ServerLimits demanding() {
+  ServerLimits limits;
+  limits.rate_min = 1'000'000'000;
+  limits.rate_grace = 100ms;
+  return limits;
+}
+
+// Until something comes, or the end; so long that a slow machine gets there.
+bool nothing_comes(const RawClient& client) {
+  pollfd wait{.fd = client.descriptor(), .events = POLLIN, .revents = 0};
+  return ::poll(&wait, 1, 10) == 0;
+}
+
+TEST(ServerRate, ABodyThatTricklesInIsGivenUp) {
+  LiveServer server(demanding(), make_echo);
+  RawClient client(server.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+  for (int i = 0; i < 2000 && nothing_comes(client); ++i) client.send("x");
+  const std::string answer = client.read_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+  EXPECT_TRUE(answer.ends_with("slower than the minimum rate")) << answer;
+}
+
+// Answers with 64 MiB, more than the kernel holds, and tells how that failed.
+class Large final : public Handler {
+ public:
+  Large(std::promise<Code>& failed, bool as_file)
+      : failed_(failed), as_file_(as_file), file_(::memfd_create("large", MFD_CLOEXEC)), text_(kBytes, 'x') {
+    EXPECT_EQ(::ftruncate(file_.get(), static_cast<off_t>(kBytes)), 0);
+  }
+  Task<void> handle(Exchange& exchange) override {
+    const ResponseHead head;
+    exchange.begin(head, kBytes);
+    Task<Result<void>> sending =
+        as_file_ ? exchange.send_file(file_.get(), 0, kBytes) : exchange.write(text_);
+    const Result<void> sent = co_await sending;
+    failed_.set_value(sent ? Code::kClosed : sent.error().code);
+  }
+  void refused(int, const char*, const net::Peer&) override {}
+  std::string_view error_page(int) override { return ""; }
+
+ private:
+  static constexpr size_t kBytes = 64 << 20;
+  std::promise<Code>& failed_;
+  bool as_file_;
+  Descriptor file_;
+  std::string text_;
+};
+
+class SlowReaderTest : public testing::TestWithParam<bool> {};
+
+TEST_P(SlowReaderTest, IsGivenUpThoughItReadsSomething) {
+  std::promise<Code> failed;
+  std::future<Code> failure = failed.get_future();
+  LiveServer server(demanding(), [&](Reactor&) { return std::make_unique<Large>(failed, GetParam()); });
+  RawClient client(server.port);
+  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  std::vector<char> piece(64 << 10);
+  for (int i = 0; i < 2000 && failure.wait_for(10ms) != std::future_status::ready; ++i)
+    EXPECT_GT(::recv(client.descriptor(), piece.data(), piece.size(), 0), 0);
+  ASSERT_EQ(failure.wait_for(0s), std::future_status::ready);
+  EXPECT_EQ(failure.get(), Code::kTimeout);
+}
+
+INSTANTIATE_TEST_SUITE_P(OfMemoryAndFiles, SlowReaderTest, testing::Bool());
 
 }  // namespace
 }  // namespace terrace::http
