@@ -1,9 +1,11 @@
 #include "base/log.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 
 namespace terrace {
@@ -21,6 +23,21 @@ const char* name_of(LogLevel level) {
       return "error";
   }
   return "";
+}
+
+// The priorities of syslog(3).
+int priority_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return 7;
+    case LogLevel::kInfo:
+      return 6;
+    case LogLevel::kWarning:
+      return 4;
+    case LogLevel::kError:
+      return 3;
+  }
+  return 6;
 }
 
 bool plain(std::string_view text) {
@@ -84,20 +101,39 @@ void append_json_escaped(std::string& out, std::string_view text) {
   }
 }
 
+std::string log_time(WallTime time) {
+  const int64_t milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  const time_t seconds = milliseconds / 1000;
+  tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, milliseconds % 1000);
+}
+
+bool is_journal(int fd, const char* journal_stream) {
+  struct stat about{};
+  return journal_stream != nullptr && ::fstat(fd, &about) == 0 &&
+         fmt::format("{}:{}", about.st_dev, about.st_ino) == journal_stream;
+}
+
+Log::Log(std::string process, LogLevel level, int fd)
+    : process_(std::move(process)),
+      level_(level),
+      fd_(fd),
+      journal_(is_journal(fd, std::getenv("JOURNAL_STREAM"))) {}
+
 void Log::write(LogLevel level, std::string_view text, std::initializer_list<LogField> fields) const {
   if (level < level_) return;
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  gmtime_r(&now.tv_sec, &parts);
-  std::string line = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {}: {}", parts.tm_year + 1900,
-                                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                                 now.tv_nsec / 1'000'000, name_of(level), process_, text);
-  for (const LogField& field : fields) append_field(line, field);
-  line += '\n';
+  std::string said = fmt::format("{}: {}", process_, text);
+  for (const LogField& field : fields) append_field(said, field);
+  said += '\n';
+  const std::string line =
+      fmt::format("{} {} {}", log_time(std::chrono::system_clock::now()), name_of(level), said);
+  const std::string shown = journal_ ? fmt::format("<{}>{}", priority_of(level), said) : line;
   // A log that cannot be written (disk full) must not stop the work.
-  (void)!::write(fd_, line.data(), line.size());
-  if (copy_ >= 0) (void)!::write(copy_, line.data(), line.size());
+  (void)!::write(fd_, shown.data(), shown.size());
+  if (copy_ != nullptr) copy_->write(line);
 }
 
 void Log::debug(std::string_view text, std::initializer_list<LogField> fields) const {

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+
 namespace terrace {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
@@ -23,21 +25,31 @@ struct LogField {
   bool is_number = false;
 };
 
-// Terrace's own log: one line per event on standard error, which the supervisor
-// has pointed at the log file. Any thread may write: a line is one write(2).
+// Where each line of a log goes besides its descriptor. Any thread may call.
+class LogCopy {
+ public:
+  virtual ~LogCopy() = default;
+  // A whole line with its end.
+  virtual void write(std::string_view line) = 0;
+};
+
+// Terrace's own log: one line per event on standard error. Any thread may write: a
+// line is one write(2).
 //
 //   2026-11-22T10:00:00.123Z warning worker: instance ended instance=app-1 signal=9
+//
+// To the journal of systemd it says the level as sd-daemon(3) wants it, and leaves
+// the time to the journal: "<4>worker: instance ended instance=app-1 signal=9".
 //
 // Secrets never become fields. Values with spaces, quotes or control bytes are
 // written as JSON strings, so a peer cannot forge a line.
 class Log {
  public:
-  explicit Log(std::string process, LogLevel level = LogLevel::kInfo, int fd = 2)
-      : process_(std::move(process)), level_(level), fd_(fd) {}
+  explicit Log(std::string process, LogLevel level = LogLevel::kInfo, int fd = 2);
 
-  // Every line goes to this descriptor as well, which outlives us; -1 ends that.
-  // To be said before other threads use the log.
-  void copy_to(int fd) { copy_ = fd; }
+  // Every line goes there as well; it outlives us. Null ends that. To be said before
+  // other threads use the log.
+  void copy_to(LogCopy* copy) { copy_ = copy; }
 
   void debug(std::string_view text, std::initializer_list<LogField> fields = {}) const;
   void info(std::string_view text, std::initializer_list<LogField> fields = {}) const;
@@ -49,8 +61,16 @@ class Log {
   std::string process_;
   LogLevel level_;
   int fd_;
-  int copy_ = -1;
+  bool journal_;
+  LogCopy* copy_ = nullptr;
 };
+
+// "2026-11-22T10:00:00.123Z", as lines of all our logs begin.
+std::string log_time(WallTime time);
+
+// Whether the journal of systemd is at the other end: JOURNAL_STREAM names its device
+// and inode (systemd.exec(5)).
+bool is_journal(int fd, const char* journal_stream);
 
 // Appends `text` as the inside of a JSON string (RFC 8259 section 7). Bytes that
 // are not valid UTF-8 become U+FFFD.

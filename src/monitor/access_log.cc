@@ -168,7 +168,8 @@ char* AccessLog::append_json(char* out, const AccessRecord& record) {
   out = append_seconds(append(out, ",\"duration_seconds\":"), record.duration);
   out = append(append(out, ",\"served_from\":\""), name_of(record.served_from));
   out = append_escaped(append(out, "\",\"instance\":\""), record.instance, AccessLimits::kInstance);
-  out = append_escaped(append(out, "\",\"request_id\":\""), record.request_id, AccessLimits::kRequestId);
+  out = append_number(append(out, "\",\"release\":"), record.release);
+  out = append_escaped(append(out, ",\"request_id\":\""), record.request_id, AccessLimits::kRequestId);
   out = append_escaped(append(out, "\",\"user_agent\":\""), record.user_agent, AccessLimits::kUserAgent);
   out = append_escaped(append(out, "\",\"referer\":\""), record.referer, AccessLimits::kReferer);
   return append(out, "\"}");
@@ -189,6 +190,10 @@ char* AccessLog::append_readable(char* out, const AccessRecord& record) {
   *out++ = ' ';
   out = record.instance.empty() ? append(out, name_of(record.served_from))
                                 : append_word(out, record.instance, AccessLimits::kInstance);
+  if (record.release != 0) {
+    *out++ = '@';
+    out = append_number(out, record.release);
+  }
   *out++ = ' ';
   out = append_word(out, record.request_id, AccessLimits::kRequestId);
   *out++ = ' ';

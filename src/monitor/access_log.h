@@ -54,6 +54,7 @@ struct AccessRecord {
   Duration duration{};          // from the first byte of the head to the last byte of the response
   ServedFrom served_from = ServedFrom::kError;
   std::string_view instance;  // "app-1"; empty when no instance took part
+  uint32_t release = 0;       // that answered; 0 without releases
   std::string_view request_id;
   std::string_view user_agent;
   std::string_view referer;

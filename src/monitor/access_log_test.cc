@@ -66,7 +66,7 @@ TEST(AccessLog, ARequestIsOneLineOfJson) {
             R"({"time":"2023-11-14T22:13:20.123Z","client":"203.0.113.77","method":"GET",)"
             R"("host":"shop.example.com","target":"/a?b=c","protocol":"HTTP/1.1","status":200,)"
             R"("bytes_sent":5120,"bytes_received":612,"duration_seconds":1.001834,)"
-            R"("served_from":"app","instance":"app-1","request_id":"4f1c",)"
+            R"("served_from":"app","instance":"app-1","release":0,"request_id":"4f1c",)"
             R"("user_agent":"curl/7.88","referer":""})");
 }
 
@@ -74,6 +74,13 @@ TEST(AccessLog, TheReadableFormPutsTheSameOnOneLine) {
   EXPECT_EQ(line_of(typical(), AccessForm::kReadable),
             R"(2023-11-14T22:13:20.123Z 203.0.113.77 "GET shop.example.com/a?b=c HTTP/1.1" 200 5120 )"
             R"(1001.834ms app-1 4f1c "" "curl/7.88")");
+}
+
+TEST(AccessLog, BothFormsNameTheReleaseThatAnswered) {
+  AccessRecord record = typical();
+  record.release = 7;
+  EXPECT_NE(line_of(record, AccessForm::kJson).find(R"("instance":"app-1","release":7,)"), std::string::npos);
+  EXPECT_NE(line_of(record, AccessForm::kReadable).find(" app-1@7 4f1c "), std::string::npos);
 }
 
 TEST(AccessLog, WhatIsUnknownIsADashInTheReadableForm) {
@@ -165,7 +172,7 @@ TEST(AccessLog, AnyBytesStillGiveOneValidLineEach) {
   log.flush();
   const std::vector<std::string> lines = lines_of(file);
   ASSERT_EQ(lines.size(), static_cast<size_t>(count));
-  for (const std::string& line : lines) ASSERT_EQ(nlohmann::json::parse(line).size(), 15U);
+  for (const std::string& line : lines) ASSERT_EQ(nlohmann::json::parse(line).size(), 16U);
   EXPECT_EQ(log.lines_written().get(), static_cast<uint64_t>(count));
 }
 

@@ -1,76 +1,72 @@
 #include "program/app_log.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
 
 namespace terrace::program {
 namespace {
 
 constexpr Duration kLookInterval = std::chrono::seconds(1);
 
-std::string time_text(WallTime time) {
-  const auto since = time.time_since_epoch();
-  const time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(since).count();
-  const int64_t milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(since).count() % 1000;
-  tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, milliseconds);
-}
-
 }  // namespace
 
+std::string name_in_log(std::string_view name, uint32_t release) {
+  return release == 0 ? std::string(name) : fmt::format("{}@{}", name, release);
+}
+
 Result<void> AppLog::open(const std::string& path) {
-  path_ = path;
-  return open_anew();
+  file_ = LogAppender(path);
+  looked_ = clock_.now();
+  return file_.open();
 }
 
-Result<void> AppLog::open_anew() {
-  Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!file) return fail_system("open");
-  struct stat about{};
-  ::fstat(file.get(), &about);
-  bytes_ = about.st_size;
-  file_ = std::move(file);
-  return {};
-}
-
-// Somebody may have renamed the file: then a new one is begun.
+// Its rotation renames the file: then a new one is begun.
 void AppLog::follow_rotation() {
   if (clock_.now() - looked_ < kLookInterval) return;
   looked_ = clock_.now();
-  struct stat named{};
-  struct stat ours{};
-  const bool same = ::stat(path_.c_str(), &named) == 0 && ::fstat(file_.get(), &ours) == 0 &&
-                    named.st_ino == ours.st_ino && named.st_dev == ours.st_dev;
-  if (!same) (void)open_anew();
+  if (!file_.is_open() || file_.was_moved()) (void)file_.open();
 }
 
-void AppLog::append(const std::string& text) {
+void AppLog::append(const std::string& text, uint64_t lines) {
   follow_rotation();
-  if (bytes_ > 0 && bytes_ + static_cast<int64_t>(text.size()) > kBytesMax) {
-    ::rename(path_.c_str(), (path_ + ".1").c_str());
-    (void)open_anew();
+  if (!say_what_was_lost()) {
+    lost_ += lines;
+    return;
   }
-  const ssize_t written = ::write(file_.get(), text.data(), text.size());
-  bytes_ += std::max<ssize_t>(written, 0);
+  errno = 0;
+  const size_t taken = file_.append(text);
+  if (taken == text.size()) return;
+  lost_because_ = errno;
+  lost_ += lines - static_cast<uint64_t>(
+                       std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(taken), '\n'));
+}
+
+// False while the file takes nothing.
+bool AppLog::say_what_was_lost() {
+  if (lost_ == lost_and_said_) return true;
+  const std::string text =
+      fmt::format("{} terrace: warning: {} lines were lost: {}\n", log_time(clock_.wall()),
+                  lost_ - lost_and_said_, ::strerrordesc_np(lost_because_));
+  if (file_.append(text) != text.size()) return false;
+  lost_and_said_ = lost_;
+  return true;
 }
 
 void AppLog::write(std::string_view name, const std::deque<std::string>& lines) {
   if (lines.empty()) return;
-  const std::string prefix = fmt::format("{} {}: ", time_text(clock_.wall()), name);
+  const std::string prefix = fmt::format("{} {}: ", log_time(clock_.wall()), name);
   std::string text;
   for (const std::string& line : lines) {
     text += prefix;
     text += line;
     text += '\n';
   }
-  append(text);
+  append(text, lines.size());
 }
 
 void AppLog::write(std::string_view name, std::string_view line) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -58,6 +60,39 @@ TEST(AppLog, BeginsANewFileWhenTheOldOneWasMovedAway) {
   EXPECT_EQ(*read_file(path, 4096), "2023-11-14T22:13:22.000Z app-1: new\n");
   ::unlink(path.c_str());
   ::unlink((path + ".1").c_str());
+}
+
+TEST(AppLog, NamesTheReleaseOfItsWriter) {
+  EXPECT_EQ(name_in_log("app-1", 0), "app-1");
+  EXPECT_EQ(name_in_log("app-1", 7), "app-1@7");
+}
+
+// A limit of the file's size stands for a full disk: the kernel takes a part of what
+// is written, then nothing.
+TEST(AppLog, OnAFullDiskLosesWholeLinesAndSaysHowManyOnceThereIsRoom) {
+  const std::string path = "/tmp/terrace-app-log-full-" + std::to_string(::getpid());
+  VirtualClock clock;
+  AppLog log(clock);
+  ASSERT_TRUE(log.open(path));
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{.rlim_cur = 80, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  log.write("app-1", std::deque<std::string>{"first", "second", "third"});
+  log.write("app-1", "fourth");
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(*read_file(path, 4096),
+            "2023-11-14T22:13:20.000Z app-1: first\n"
+            "2023-11-14T22:13:20.000Z app-1: second\n");
+  EXPECT_EQ(log.lines_lost(), 2U);
+  log.write("app-1", "fifth");
+  EXPECT_EQ(read_file(path, 4096)->substr(77),
+            "2023-11-14T22:13:20.000Z terrace: warning: 2 lines were lost: File too large\n"
+            "2023-11-14T22:13:20.000Z app-1: fifth\n");
+  log.write("app-1", "sixth");
+  EXPECT_EQ(log.lines_lost(), 2U);
+  ::unlink(path.c_str());
 }
 
 }  // namespace

@@ -124,18 +124,30 @@ void add_status(CLI::App& app, CommandLine& line) {
 void add_logs(CLI::App& app, CommandLine& line) {
   CLI::App& logs =
       add_command(app, line, Command::kLogs, "logs", "Shows the logs; without a choice, the application's",
-                  "Several logs at once are told apart by a word before each line.\n"
+                  "Files that were rotated are read too. Several logs at once are shown in the order of\n"
+                  "time, told apart by a word before each line.\n"
                   "\n"
                   "Examples:\n"
                   "  terrace logs -f\n"
                   "  terrace logs --instance app-2 --lines 100\n"
+                  "  terrace logs --since 10m --level warning --app --terrace\n"
                   "  terrace logs --access -f | jq 'select(.status >= 500)'");
   add_file(logs, line);
   add_json(logs, line);
   logs.add_flag("-f,--follow", line.follow, "Keeps showing new lines, also after the files were rotated");
   logs.add_option("--instance", line.instance, "Only lines of this instance, such as app-1")
       ->type_name("NAME");
-  logs.add_option("--lines", line.lines, "So many of the newest lines first (20)")
+  logs.add_option("--release", line.release, "Only lines of this release, such as 7")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000'000).description(""));
+  logs.add_option("--since", line.since, "All lines from then on: 10m, 2h, 3d ago, or 2026-11-23T10:00 (UTC)")
+      ->type_name("TIME");
+  logs.add_option("--until", line.until, "Only lines up to then")->type_name("TIME");
+  logs.add_option("--level", line.level, "Only lines of this level and above: debug, info, warning, error")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}).description(""));
+  logs.add_option("--grep", line.grep, "Only lines with this text in them")->type_name("TEXT");
+  logs.add_option("--lines", line.lines, "So many of the newest lines first (20; with --since: all)")
       ->type_name("N")
       ->check(CLI::Range(0, 1'000'000).description(""));
   logs.add_flag("--access", line.log_access, "One line per request");

@@ -31,10 +31,15 @@ struct CommandLine {
   bool log_access = false;
   bool log_app = false;
   bool log_terrace = false;
-  int lines = 20;
+  int lines = -1;        // -1: not said
   std::string instance;  // "app-1"; empty: all
-  std::string what;      // of restart: "app"; of secret: "set", "list", "remove"
-  std::string name;      // of a secret
+  int release = 0;       // 0: all
+  std::string since;     // as typed
+  std::string until;
+  std::string level;  // "warning"; empty: all
+  std::string grep;
+  std::string what;  // of restart: "app"; of secret: "set", "list", "remove"
+  std::string name;  // of a secret
 };
 
 // The command line asked for a help text, or is wrong: print it and leave.

@@ -30,6 +30,7 @@ Controller::Controller(Reactor& reactor, Log& log)
       tick_timer_(*this),
       app_log_(reactor.clock()),
       jobs_(reactor, scope_, app_log_, *this),
+      log_keeper_(log),
       rolled_(reactor) {}
 
 Result<void> Controller::start() {

@@ -29,6 +29,8 @@
 #include "program/folders.h"
 #include "program/jobs.h"
 #include "program/launch.h"
+#include "program/log_keeper.h"
+#include "program/terrace_log.h"
 #include "program/waiting.h"
 #include "reactor/mailbox.h"
 #include "reactor/scope.h"
@@ -155,6 +157,7 @@ class Controller final : net::Acceptor, JobStarter {
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
   void consider_serving();
+  void configure_logs();
 
   // controller_app.cc: the instances
   void configure_app();
@@ -203,7 +206,7 @@ class Controller final : net::Acceptor, JobStarter {
 
   Reactor& reactor_;
   Log& log_;
-  Descriptor terrace_log_;  // what log_ copies to
+  std::unique_ptr<TerraceLog> terrace_log_;  // what log_ copies to
   Scope scope_;
   Link supervisor_;
   Welcome welcome_;
@@ -233,6 +236,7 @@ class Controller final : net::Acceptor, JobStarter {
   TickTimer tick_timer_;
   AppLog app_log_;
   Jobs jobs_;
+  LogKeeper log_keeper_;
   std::map<Key, ListenPlace> places_;
   std::map<Key, std::shared_ptr<ManagedInstance>> instances_;
   std::map<uint32_t, SlotMemory> memory_;

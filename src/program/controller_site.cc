@@ -166,9 +166,17 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
     tell_supervisor(record, kept->get());
   }
   log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
+  configure_logs();
   if (!complete_) return;
   configure_app();
   tell_worker_everything();
+}
+
+void Controller::configure_logs() {
+  const topology::LogsTable& logs = site_->logs;
+  log_keeper_.set(folders_.log, {.file_bytes_max = logs.file_bytes_max,
+                                 .age_max = logs.age_max,
+                                 .total_bytes_max = logs.total_bytes_max});
 }
 
 // What the controller before us had accepted; the file on disk may be wrong by now.
@@ -187,6 +195,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
   site_ = loaded.site;
   site_text_ = std::move(*read);
   version_ = record.version;
+  configure_logs();
 }
 
 // Said once, when requests can be answered for the first time.

@@ -1,8 +1,5 @@
 #include "program/core.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "http/url.h"
@@ -12,10 +9,8 @@ namespace terrace::program {
 namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(100);
-// What waits in the access log's buffer leaves after this many ticks; the file is
-// looked at again (it may have been rotated) after that many.
+// What waits in the access log's buffer leaves after this many ticks.
 constexpr int kTicksPerFlush = 2;
-constexpr int kTicksPerReopen = 10;
 constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
@@ -169,7 +164,7 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   hits_said_ = misses_said_ = 0;
   std::swap(site_, next);
   if (next) scope_.spawn(retire(std::move(next)));
-  open_access_log();
+  begin_access_log();
   for (const std::unique_ptr<Heard>& heard : listeners_) {
     if (!heard->listener) open_listener(*heard);
   }
@@ -210,7 +205,6 @@ Task<void> Core::run_ticks() {
     co_await sleep(reactor_, kTick);
     backends_.tick();
     if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();
-    if (tick % kTicksPerReopen == 0) open_access_log();
     copy_counters();
   }
 }
@@ -232,9 +226,16 @@ void Core::copy_counters() {
   requests.allocations.add(FramePool::heap_allocations() + reactor_.buffers().heap_allocations() +
                            server_.exchanges_made() - requests.allocations.get());
   copy_static_counters();
+  copy_access_counters();
+}
+
+// The access log is a new one after its form changed; the sum goes on.
+void Core::copy_access_counters() {
   if (!access_log_) return;
-  metrics_.access_lines_written.add(access_log_->lines_written().get() - metrics_.access_lines_written.get());
-  metrics_.access_lines_dropped.add(access_log_->lines_dropped().get() - metrics_.access_lines_dropped.get());
+  metrics_.access_lines_written.add(access_log_->lines_written().get() - written_said_);
+  metrics_.access_lines_dropped.add(access_log_->lines_dropped().get() - dropped_said_);
+  written_said_ = access_log_->lines_written().get();
+  dropped_said_ = access_log_->lines_dropped().get();
 }
 
 // The file server is a new one after each reload; the sum goes on.
@@ -247,37 +248,26 @@ void Core::copy_static_counters() {
   misses_said_ = files.loads.get();
 }
 
-// Opens access.log, or the new file of that name once the old one was moved away.
-void Core::open_access_log() {
-  const topology::AccessLog form = site_ ? site_->site->web.access_log : topology::AccessLog::kOff;
-  if (form == topology::AccessLog::kOff) {
-    if (access_log_) access_log_->flush();
-    access_log_.reset();
-    access_file_.reset();
-    return;
-  }
-  const std::string path = options_.log_folder + "/access.log";
-  struct stat here{};
-  struct stat open{};
-  if (access_file_ && form == access_form_ && ::stat(path.c_str(), &here) == 0 &&
-      ::fstat(access_file_.get(), &open) == 0 && here.st_ino == open.st_ino && here.st_dev == open.st_dev) {
-    return;
-  }
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!file) {
-    log_.error("cannot open the access log",
-               {{"path", path}, {"error", describe(fail_system("open").error())}});
-    return;
-  }
-  if (access_log_ && form == access_form_) {
-    access_log_->reopen(file.get());
-  } else {
-    access_log_ = std::make_unique<monitor::AccessLog>(file.get(), form == topology::AccessLog::kJson
-                                                                       ? monitor::AccessForm::kJson
-                                                                       : monitor::AccessForm::kReadable);
-  }
+void Core::use_access_file(Descriptor file) {
+  if (access_log_) access_log_->reopen(file.get());
+  std::swap(access_file_, file);
+  begin_access_log();
+}
+
+// After the site or the file has changed.
+void Core::begin_access_log() {
+  const topology::AccessLog form =
+      site_ && access_file_ ? site_->site->web.access_log : topology::AccessLog::kOff;
+  if (form == access_form_) return;
+  if (access_log_) access_log_->flush();
+  copy_access_counters();
+  written_said_ = dropped_said_ = 0;
+  access_log_.reset();
   access_form_ = form;
-  access_file_ = std::move(file);
+  if (form == topology::AccessLog::kOff) return;
+  access_log_ = std::make_unique<monitor::AccessLog>(
+      access_file_.get(),
+      form == topology::AccessLog::kJson ? monitor::AccessForm::kJson : monitor::AccessForm::kReadable);
 }
 
 // ---- requests -----------------------------------------------------------------
@@ -288,7 +278,8 @@ Task<void> Core::handle(http::Exchange& exchange) {
   const web::FileServer::Use use = files.use();
   app::Outcome outcome;
   char id_text[kHexDigits];
-  std::string_view id;
+  const bool trusted_peer = trusted(exchange.peer());
+  const std::string_view id = request_id(exchange, trusted_peer, id_text);
   web::Served served = web::Served::kAnswered;
   if (answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
     served = co_await files.serve(exchange);
@@ -296,8 +287,6 @@ Task<void> Core::handle(http::Exchange& exchange) {
     co_await files.respond_error(exchange, 421);
   }
   if (served == web::Served::kNotMine) {
-    const bool trusted_peer = trusted(exchange.peer());
-    id = request_id(exchange, trusted_peer, id_text);
     outcome = co_await ask_app(exchange, files.extra_fields(), id, trusted_peer);
     if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
   }

@@ -35,9 +35,8 @@ class CoreEvents {
 class Core final : public http::Handler, app::InstanceEvents {
  public:
   struct Options {
-    size_t index = 0;        // of this core
-    int cores = 1;           // of the worker: limits of the site are divided by it
-    std::string log_folder;  // access.log stands there
+    size_t index = 0;  // of this core
+    int cores = 1;     // of the worker: limits of the site are divided by it
   };
   // What any thread may read.
   struct Metrics {
@@ -55,6 +54,9 @@ class Core final : public http::Handler, app::InstanceEvents {
   void add_listener(const Listener& record, Descriptor socket);
   void remove_listener(Purpose purpose, std::string_view requested);
   void take_site(std::shared_ptr<const topology::Site> site, uint32_t version);
+  // Where the access log goes from now on: what waits still goes to the file before.
+  // Opened elsewhere, so that no core waits for the disk; none: there is no log.
+  void use_access_file(Descriptor file);
   void update_instance(const app::InstanceUpdate& update);
   void mark_instances() { backends_.mark(); }
   void forget_unnamed_instances() { backends_.forget_unnamed(); }
@@ -88,9 +90,10 @@ class Core final : public http::Handler, app::InstanceEvents {
   Task<void> close_listener(std::unique_ptr<Heard> heard);
   void open_listener(Heard& heard);
   void apply_limits(const topology::Site& site);
-  void open_access_log();
+  void begin_access_log();
   void copy_counters();
   void copy_static_counters();
+  void copy_access_counters();
   bool trusted(const net::Peer& peer) const;
   net::Peer client_of(http::Exchange& exchange) const;
   Task<app::Outcome> ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
@@ -118,6 +121,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   int64_t queued_said_ = 0;
   uint64_t hits_said_ = 0;  // of the present site's file server
   uint64_t misses_said_ = 0;
+  uint64_t written_said_ = 0;  // of the present access log
+  uint64_t dropped_said_ = 0;
   bool stopping_ = false;
 };
 

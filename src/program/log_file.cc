@@ -6,6 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+
+#include "program/log_history.h"
+#include "program/log_parts.h"
 
 namespace terrace::program {
 namespace {
@@ -45,20 +49,39 @@ size_t last_line_start(std::string_view text) {
   return newline == std::string_view::npos ? 0 : newline + 1;
 }
 
+// "app" of "/…/app.log".
+std::string_view log_name(std::string_view path) {
+  path.remove_prefix(std::min(path.size(), path.rfind('/') + 1));
+  return path.substr(0, path.rfind(".log"));
+}
+
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 }  // namespace
 
 Result<void> LogFile::open() {
+  std::set<std::string, std::less<>> parts;
+  for (const LogPart& part : log_parts(folder_of(path_), log_name(path_))) parts.emplace(part.stem());
   Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file)
     return errno == ENOENT || errno == ENOTDIR ? fail(Code::kNotFound, "open", "no such log")
                                                : fail_system("open");
   file_ = std::move(file);
+  parts_ = std::move(parts);
   offset_ = 0;
+  pending_.clear();
   return {};
 }
 
-Result<std::vector<std::string>> LogFile::newest(size_t count, const Wanted& wanted) {
-  if (const Result<void> opened = open(); !opened) return std::unexpected(opened.error());
+bool LogFile::is_open_at(const std::string& path) const {
+  struct stat named{};
+  struct stat opened{};
+  return file_ && ::stat(path.c_str(), &named) == 0 && ::fstat(file_.get(), &opened) == 0 &&
+         named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+}
+
+std::vector<std::string> LogFile::newest(size_t count, const Wanted& wanted) {
+  if (!file_) return {};
   offset_ = end_of_lines(file_.get());
   std::vector<std::string> lines;  // newest first
   std::string text;                // read and not looked at yet
@@ -86,18 +109,31 @@ std::vector<std::string> LogFile::added(const Wanted& wanted) {
   if (!file_ || was_replaced()) {
     // What its writer still put into the old file after our last look.
     if (file_) read_to_end(lines, wanted);
+    if (file_) read_parts_between(lines, wanted);
     if (!open()) return lines;
-    pending_.clear();
     read_to_end(lines, wanted);
   }
   return lines;
 }
 
+void LogFile::read_parts_between(std::vector<std::string>& lines, const Wanted& wanted) {
+  bool first = true;
+  for (const LogPart& part : log_parts(folder_of(path_), log_name(path_))) {
+    if (!part.ours || parts_.contains(part.stem())) continue;
+    // The first one is our own file, which is compressed by now or has another name.
+    const bool own = std::exchange(first, false) && (part.packed || is_open_at(part.path));
+    if (own) continue;
+    const Result<std::unique_ptr<LogReader>> reader = open_part(part);
+    for (std::string line; reader && (*reader)->next(line);) {
+      if (wanted(line)) lines.push_back(std::move(line));
+    }
+  }
+}
+
+// Moved away and not begun anew yet is no replacement: what follows still comes there.
 bool LogFile::was_replaced() const {
   struct stat now{};
-  struct stat opened{};
-  if (::stat(path_.c_str(), &now) != 0 || ::fstat(file_.get(), &opened) != 0) return false;
-  return now.st_ino != opened.st_ino || now.st_dev != opened.st_dev;
+  return ::stat(path_.c_str(), &now) == 0 && !is_open_at(path_);
 }
 
 void LogFile::read_to_end(std::vector<std::string>& lines, const Wanted& wanted) {

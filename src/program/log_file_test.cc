@@ -7,6 +7,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "program/log_line.h"
+#include "program/log_packing.h"
+#include "program/log_parts.h"
+
 namespace terrace::program {
 namespace {
 
@@ -24,9 +28,8 @@ class LogFileTest : public ::testing::Test {
 
   void append(const std::string& text) const { std::ofstream(path_, std::ios::app) << text; }
   std::vector<std::string> newest(size_t count, const LogFile::Wanted& wanted = any) {
-    const auto lines = file().newest(count, wanted);
-    EXPECT_TRUE(lines);
-    return lines.value_or(std::vector<std::string>());
+    EXPECT_TRUE(file().open());
+    return file().newest(count, wanted);
   }
   LogFile& file() {
     if (!file_) file_ = std::make_unique<LogFile>(path_);
@@ -54,9 +57,9 @@ TEST_F(LogFileTest, AnEmptyFileHasNoLines) {
 }
 
 TEST_F(LogFileTest, SaysWhenThereIsNoFile) {
-  const auto lines = file().newest(1, any);
-  ASSERT_FALSE(lines);
-  EXPECT_EQ(lines.error().code, Code::kNotFound);
+  const auto opened = file().open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::kNotFound);
 }
 
 TEST_F(LogFileTest, FindsLinesAcrossItsBlocks) {
@@ -95,6 +98,31 @@ TEST_F(LogFileTest, FollowsAcrossARename) {
   EXPECT_THAT(file().added(any), ElementsAre("two"));
   append("three\n");
   EXPECT_THAT(file().added(any), ElementsAre("three"));
+}
+
+TEST_F(LogFileTest, FollowsAcrossSeveralRotationsBetweenTwoLooks) {
+  const auto rotate = [this](int day) {
+    const std::string part =
+        part_path(folder_, "app", *wall_time("2026-11-2" + std::to_string(day) + "T10:00:00"));
+    std::filesystem::rename(path_, part);
+    return part;
+  };
+  append("before\n");
+  rotate(0);
+  append("one\n");
+  EXPECT_THAT(newest(5), ElementsAre("one"));
+  append("two\n");
+  const std::string own = rotate(1);
+  append("three\n");
+  const std::string packed = rotate(2);
+  append("four\n");
+  rotate(3);
+  append("five\n");
+  ASSERT_TRUE(pack_log(own));
+  ASSERT_TRUE(pack_log(packed));
+  EXPECT_THAT(file().added(any), ElementsAre("two", "three", "four", "five"));
+  append("six\n");
+  EXPECT_THAT(file().added(any), ElementsAre("six"));
 }
 
 TEST_F(LogFileTest, FollowsAcrossACutToNothing) {

@@ -66,7 +66,7 @@ struct Parts {
   Descriptor program;  // our own binary
   Descriptor signals;  // signalfd
   Descriptor lock;
-  Descriptor terrace_log;
+  std::unique_ptr<TerraceLog> terrace_log;
 };
 
 class Supervisor {
@@ -576,7 +576,7 @@ bool prepare(Parts& parts, Log& log) {
     return false;
   }
   parts.lock = std::move(*lock);
-  parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, parts.own);
+  parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, &parts.own);
   parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   parts.cores = static_cast<uint32_t>(usable_cores());
   parts.isolation = possible_isolation();

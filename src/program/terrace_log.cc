@@ -1,50 +1,53 @@
 #include "program/terrace_log.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <utility>
+#include <chrono>
 
 #include "base/result.h"
 
 namespace terrace::program {
 
-namespace {
+TerraceLog::TerraceLog(const std::string& log_folder, const User* own)
+    : file_(log_folder + "/terrace.log", LogAppender::Trust::kForeignFolder),
+      give_(own != nullptr && ::geteuid() == 0),
+      user_(own != nullptr ? own->uid : 0),
+      group_(own != nullptr ? own->gid : 0) {}
 
-Result<Descriptor> open_terrace_log(const std::string& log_folder) {
-  const std::string path = log_folder + "/terrace.log";
-  Descriptor file(
-      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
-  if (!file) return fail_system("open");
-  // The folder belongs to an unprivileged user: no other file may stand here under
-  // a second name, nor a pipe that blocks us.
-  struct stat about{};
-  if (::fstat(file.get(), &about) != 0) return fail_system("fstat");
-  if (!S_ISREG(about.st_mode) || about.st_nlink != 1)
-    return fail(Code::kInvalid, "terrace.log", "not a plain file");
-  return file;
+Result<void> TerraceLog::open() {
+  const std::lock_guard lock(mutex_);
+  return open_anew();
 }
 
-Descriptor copy_to(Log& log, Result<Descriptor> file) {
-  if (!file) {
-    log.warning("cannot open terrace.log", {{"error", describe(file.error())}});
-    return {};
+Result<void> TerraceLog::open_anew() {
+  if (Result<void> opened = file_.open(); !opened) return opened;
+  if (give_ && ::fchown(file_.get(), user_, group_) != 0) return fail_system("fchown");
+  return {};
+}
+
+void TerraceLog::write(std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  if (!file_.is_open() || file_.was_moved()) (void)open_anew();
+  if (!file_.is_open()) return;
+  std::string text(line);
+  if (lost_ > 0) {
+    text.insert(0, fmt::format("{} warning terrace: lines of this log were lost lines={}\n",
+                               log_time(std::chrono::system_clock::now()), lost_));
   }
-  log.copy_to(file->get());
-  return std::move(*file);
+  if (file_.append(text) == text.size()) {
+    lost_ = 0;
+  } else {
+    ++lost_;
+  }
 }
 
-}  // namespace
-
-Descriptor copy_to_terrace_log(Log& log, const std::string& log_folder) {
-  return copy_to(log, open_terrace_log(log_folder));
-}
-
-Descriptor copy_to_terrace_log(Log& log, const std::string& log_folder, const User& own) {
-  Result<Descriptor> file = open_terrace_log(log_folder);
-  if (file && ::geteuid() == 0 && ::fchown(file->get(), own.uid, own.gid) != 0) file = fail_system("fchown");
-  return copy_to(log, std::move(file));
+std::unique_ptr<TerraceLog> copy_to_terrace_log(Log& log, const std::string& log_folder, const User* own) {
+  auto copy = std::make_unique<TerraceLog>(log_folder, own);
+  if (const Result<void> opened = copy->open(); !opened)
+    log.warning("cannot open terrace.log", {{"error", describe(opened.error())}});
+  log.copy_to(copy.get());
+  return copy;
 }
 
 }  // namespace terrace::program

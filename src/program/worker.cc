@@ -1,6 +1,7 @@
 // The worker: the data plane. Its main thread reads the records of the supervisor
 // and the controller and passes them on to the cores, one thread each.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #include "program/core.h"
 #include "program/entry.h"
 #include "program/instance_tally.h"
+#include "program/log_appender.h"
 #include "program/privileges.h"
 #include "program/process_title.h"
 #include "program/terrace_log.h"
@@ -28,6 +30,8 @@ namespace terrace::program {
 namespace {
 
 constexpr size_t kSiteBytesMax = 1 << 20;
+// How long a rotated access log is still written, at most.
+constexpr Duration kLookInterval = std::chrono::milliseconds(500);
 
 class Worker final : public CoreEvents {
  public:
@@ -66,6 +70,8 @@ class Worker final : public CoreEvents {
   void update_instance(const InstanceUpdate& record);
   void add_listener(Received& message, const Listener& record);
   void answer_stats(const StatsRequest& request);
+  void look_at_access_log();
+  int wait_milliseconds() const;
   void pass_on_what_cores_said();
   void wake();
   template <class T>
@@ -75,7 +81,7 @@ class Worker final : public CoreEvents {
   void join_cores();
 
   Log log_;
-  Descriptor terrace_log_;
+  std::unique_ptr<TerraceLog> terrace_log_;
   SystemClock clock_;
   Welcome welcome_;
   Descriptor controller_;
@@ -91,6 +97,10 @@ class Worker final : public CoreEvents {
   size_t stopped_ = 0;
   bool stopping_ = false;
   bool supervisor_gone_ = false;
+  LogAppender access_log_;
+  bool access_log_wanted_ = false;
+  int access_log_error_ = 0;  // errno of the last attempt to open it
+  Time access_log_looked_;
   uint32_t site_version_ = 0;
 };
 
@@ -173,9 +183,9 @@ bool Worker::start_cores(const Welcome& welcome) {
   welcome_ = welcome;
   const int count = static_cast<int>(std::max<uint32_t>(1, welcome.cores));
   tally_ = InstanceTally(static_cast<size_t>(count));
+  access_log_ = LogAppender(std::string(welcome.log.view()) + "/access.log");
   for (int i = 0; i < count; ++i) {
-    const Core::Options options{
-        .index = static_cast<size_t>(i), .cores = count, .log_folder = std::string(welcome.log.view())};
+    const Core::Options options{.index = static_cast<size_t>(i), .cores = count};
     Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {});
     if (!reactor) {
       log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
@@ -274,7 +284,40 @@ void Worker::take_site(Received& message, const Site& record) {
     const std::lock_guard lock(mutex_);
     site_name_ = loaded.site->site.name;
   }
+  access_log_wanted_ = loaded.site->web.access_log != topology::AccessLog::kOff;
+  look_at_access_log();
   on_cores([site = loaded.site, version = record.version](Core& core) { core.take_site(site, version); });
+}
+
+// ---- the access log ----------------------------------------------------------------
+
+int Worker::wait_milliseconds() const {
+  return access_log_wanted_
+             ? static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(kLookInterval).count())
+             : -1;
+}
+
+// Opens access.log, or the new file of that name once the old one was moved away, and
+// hands it to the cores: none of them touches a path.
+void Worker::look_at_access_log() {
+  access_log_looked_ = clock_.now();
+  if (!access_log_wanted_ && access_log_.is_open()) {
+    access_log_ = LogAppender(access_log_.path());
+    on_cores([](Core& core) { core.use_access_file({}); });
+  }
+  if (!access_log_wanted_ || (access_log_.is_open() && !access_log_.was_moved())) return;
+  const Result<void> opened = access_log_.open();
+  const int error = opened ? 0 : opened.error().system;
+  if (!opened && std::exchange(access_log_error_, error) != error)
+    log_.error("cannot open the access log",
+               {{"path", access_log_.path()}, {"error", describe(opened.error())}});
+  if (!opened) return;
+  access_log_error_ = 0;
+  for (const CoreThread& one : cores_) {
+    const int file = ::fcntl(access_log_.get(), F_DUPFD_CLOEXEC, 0);
+    if (file >= 0)
+      submit(*one.reactor, [core = one.core.get(), file] { core->use_access_file(Descriptor(file)); });
+  }
 }
 
 void Worker::update_instance(const InstanceUpdate& record) {
@@ -366,7 +409,8 @@ int Worker::run() {
     pollfd waits[] = {{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0},
                       {.fd = events_.get(), .events = POLLIN, .revents = 0},
                       {.fd = controller_.get(), .events = POLLIN, .revents = 0}};
-    ::poll(waits, 3, -1);
+    ::poll(waits, 3, wait_milliseconds());
+    if (clock_.now() - access_log_looked_ >= kLookInterval) look_at_access_log();
     if (waits[1].revents != 0) pass_on_what_cores_said();
     if (controller_ && waits[2].revents != 0) read_channel(controller_.get(), false);
     if (waits[0].revents != 0) read_channel(kSupervisorChannel, true);
