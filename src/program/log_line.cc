@@ -94,6 +94,14 @@ const char* name_of(LogLevel level) {
   return kNames[static_cast<size_t>(level)];
 }
 
+// "7" of "app-1@7", and of a job that belongs to a release, "build-7".
+std::string_view release_of(std::string_view writer) {
+  if (const size_t at = writer.find('@'); at != std::string_view::npos) return writer.substr(at + 1);
+  const size_t dash = writer.rfind('-');
+  return dash == std::string_view::npos || writer.starts_with("app-") ? std::string_view()
+                                                                      : writer.substr(dash + 1);
+}
+
 }  // namespace
 
 std::string_view time_of_log_line(std::string_view line) {
@@ -143,10 +151,9 @@ AppLine split_app_line(std::string_view line) {
   if (!is_time(time) || !writer.ends_with(':'))
     return {.time = {}, .instance = {}, .release = {}, .text = line};
   writer.remove_suffix(1);
-  const size_t at = writer.find('@');
   return {.time = time,
-          .instance = writer.substr(0, at),
-          .release = at == std::string_view::npos ? std::string_view() : writer.substr(at + 1),
+          .instance = writer.substr(0, writer.find('@')),
+          .release = release_of(writer),
           .text = rest};
 }
 

@@ -56,6 +56,7 @@ TEST(LogLine, EveryLogKnowsItsRelease) {
     EXPECT_FALSE(log_line_is_of_release(line, 77)) << line;
   }
   EXPECT_FALSE(log_line_is_of_release(kApp, 1));
+  EXPECT_TRUE(log_line_is_of_release("2026-11-22T10:00:00.123Z build-7: done", 7));
 }
 
 TEST(LogLine, EveryLogHasItsTimeAtTheStart) {
