@@ -21,7 +21,6 @@ struct Later {
   std::string_view comes_with;
 };
 constexpr std::array kLater = {
-    Later{"init", "step 0, a server of your own"},
     Later{"deploy", "step 0, a server of your own"},
     Later{"rollback", "step 0, a server of your own"},
     Later{"dns", "step 0, a server of your own"},
@@ -48,6 +47,7 @@ constexpr const char* kAbout =
 
 constexpr const char* kFooter =
     "Examples:\n"
+    "  terrace init               writes site.toml for the project in this folder\n"
     "  terrace check              is site.toml right? says what is wrong, with line and column\n"
     "  terrace up                 serves the site until Ctrl-C\n"
     "  terrace status --watch     what runs, second by second\n"
@@ -73,6 +73,23 @@ CLI::App& add_command(CLI::App& app, CommandLine& line, Command command, const c
   added->footer(footer);
   added->callback([&line, command] { line.command = command; });
   return *added;
+}
+
+void add_init(CLI::App& app, CommandLine& line) {
+  CLI::App& init =
+      add_command(app, line, Command::kInit, "init",
+                  "Writes site.toml for a Django, Rails, Flask, Node, C++ or static project",
+                  "It looks at the files of the project, runs nothing of it, and says what it decided and\n"
+                  "why. A site.toml that is there already is never changed: exit status 1.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace init\n"
+                  "  terrace init ~/shop\n"
+                  "  terrace init --framework flask");
+  init.add_option("FOLDER", line.folder, "The project; without it this folder")->type_name("");
+  init.add_option("--framework", line.framework, "Which it is: django, rails, flask, node, cpp or static")
+      ->type_name("NAME");
+  add_json(init, line);
 }
 
 void add_up(CLI::App& app, CommandLine& line) {
@@ -253,6 +270,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.get_formatter()->label("Positionals", "Arguments");
   app.get_formatter()->label("REQUIRED", "");
   app.set_help_flag("-h,--help", "Shows this help");
+  add_init(app, line);
   add_up(app, line);
   add_check(app, line);
   add_status(app, line);

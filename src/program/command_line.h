@@ -19,7 +19,18 @@ inline constexpr int kExitFine = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitCannotRead = 2;
 
-enum class Command : uint8_t { kUp, kCheck, kStatus, kLogs, kReload, kRestart, kSecret, kSchema, kVersion };
+enum class Command : uint8_t {
+  kInit,
+  kUp,
+  kCheck,
+  kStatus,
+  kLogs,
+  kReload,
+  kRestart,
+  kSecret,
+  kSchema,
+  kVersion
+};
 
 struct CommandLine {
   Command command = Command::kVersion;
@@ -38,8 +49,10 @@ struct CommandLine {
   std::string until;
   std::string level;  // "warning"; empty: all
   std::string grep;
-  std::string what;  // of restart: "app"; of secret: "set", "list", "remove"
-  std::string name;  // of a secret
+  std::string what;       // of restart: "app"; of secret: "set", "list", "remove"
+  std::string name;       // of a secret
+  std::string folder;     // of init; empty: the current one
+  std::string framework;  // of init; empty: whatever it is
 };
 
 // The command line asked for a help text, or is wrong: print it and leave.

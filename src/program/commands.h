@@ -8,6 +8,7 @@
 
 namespace terrace::program {
 
+int run_init(const CommandLine& line);
 int run_check(const CommandLine& line);
 int run_status(const CommandLine& line);
 int run_logs(const CommandLine& line);

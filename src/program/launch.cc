@@ -20,7 +20,6 @@ using SiteFile = topology::Site;
 constexpr uint16_t kPortFirst = 20'000;
 constexpr uint16_t kPorts = 12'000;
 constexpr int kTries = 200;
-constexpr const char* kSystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 bool is_free(uint16_t port) {
   const net::Address address = net::Address::loopback(port);

@@ -15,6 +15,9 @@
 
 namespace terrace::program {
 
+// The application's PATH where Terrace was started by root.
+constexpr const char* kSystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 // Where an instance listens: a port of 127.0.0.1, or with port 0 a Unix socket; a
 // job has neither.
 struct ListenPlace {

@@ -39,6 +39,8 @@ int run_up(int argc, char** argv, const CommandLine& line) {
 
 int run(int argc, char** argv, const CommandLine& line) {
   switch (line.command) {
+    case Command::kInit:
+      return run_init(line);
     case Command::kUp:
       return run_up(argc, argv, line);
     case Command::kCheck:

@@ -359,13 +359,15 @@ class Rules {
     return origins_.find(path)->hidden ? "the value came through `${…}` and is not shown" : std::move(text);
   }
 
-  // Files are served to everyone; the site file names secrets, and so may a program.
+  // Files are served to everyone; the site file of an application names secrets, and so
+  // may its program. Without one the web server leaves out the site file (file_server.cc).
   void files_hold_no_secret() {
     const std::vector<std::string> fix{"fix: move the files into a folder of their own, such as \"public\""};
+    if (!has_run()) return;
     if (holds(site_.web.files, site_.path))
       report_value("E024", "web.files", "`web.files` holds the site file itself",
                    "it would be served to everyone", fix);
-    else if (has_run() && holds(site_.web.files, site_.app.folder))
+    else if (holds(site_.web.files, site_.app.folder))
       report_value("E024", "web.files", "`web.files` holds the folder of the application",
                    "its program would be served to everyone", fix);
   }

@@ -63,6 +63,7 @@ class FileServer::State {
  public:
   State(Reactor& reactor, std::shared_ptr<const topology::Site> site, bool has_app, const Limits& limits)
       : site_(std::move(site)),
+        site_file_name_(site_->path.substr(site_->path.rfind('/') + 1)),
         app_answers_(has_app && site_->web.fallback != topology::Fallback::kNone),
         www_domain_("www." + site_->site.domain),
         representation_(site_->web, limits.compress_bytes_max),
@@ -91,6 +92,7 @@ class FileServer::State {
     State& state;
   };
 
+  bool is_site_file(std::string_view path) const;
   Task<Served> serve_path(Exchange& exchange, std::string_view path);
   Task<Served> serve_after_load(Exchange& exchange, std::string path);
   Task<Served> serve_found(Exchange& exchange, std::string_view path, Found found);
@@ -109,6 +111,7 @@ class FileServer::State {
   std::string_view scheme(const Exchange& exchange, const RequestHead& request) const;
 
   std::shared_ptr<const topology::Site> site_;
+  std::string site_file_name_;
   bool app_answers_;
   std::string www_domain_;
   Metrics metrics_;
@@ -164,11 +167,17 @@ Task<Served> FileServer::State::serve(Exchange& exchange) {
   return serve_path(exchange, *path);
 }
 
+// Files alone may lie in one folder with their site file, in a release too.
+bool FileServer::State::is_site_file(std::string_view path) const {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return !app_answers_ && !name.empty() && name == site_file_name_;
+}
+
 Task<Served> FileServer::State::serve_path(Exchange& exchange, std::string_view path) {
   // What is posted is the app's, whether a file has that name or not.
   const bool posted = exchange.request().method == Method::kPost && app_answers_;
   if (files_ == nullptr || posted) return fall_back(exchange, path);
-  if (is_hidden(path)) return answered(responder_->error(exchange, 404));
+  if (is_hidden(path) || is_site_file(path)) return answered(responder_->error(exchange, 404));
   Found found = files_->find(path);
   if (found.status == Found::Status::kPending) return serve_after_load(exchange, std::string(path));
   return serve_found(exchange, path, std::move(found));

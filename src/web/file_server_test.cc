@@ -25,6 +25,15 @@ TEST_F(FileServerTest, ServesAFileWithItsFields) {
   EXPECT_TRUE(exchange->value("ETag").starts_with('"'));
 }
 
+TEST_F(FileServerTest, TheSiteFileBesideTheFilesIsNotServed) {
+  write("/site.toml", "[web]");
+  write("/index.html", "top");
+  site_->path = absolute("/site.toml");
+  start();
+  EXPECT_EQ(get("/site.toml")->status(), 404);
+  EXPECT_EQ(get("/")->status(), 200);
+}
+
 TEST_F(FileServerTest, ServesLargeAndEmptyFiles) {
   limits_.content_bytes_max = 1000;
   const std::string large(5000, 'x');
