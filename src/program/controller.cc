@@ -219,6 +219,7 @@ void Controller::handle_worker(Received& received) {
 void Controller::tell_worker_everything() {
   if (!worker_) return;
   tell_worker_site();
+  tell_worker(Hold{.held = held_said_});
   for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {
     const app::Lifecycle::Slot& place = lifecycle_.slots()[slot];
     if (place.current) publish(slot, place.current->generation);

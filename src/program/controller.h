@@ -242,7 +242,8 @@ class Controller final : net::Acceptor, JobStarter {
   std::map<uint32_t, SlotMemory> memory_;
   std::vector<AdoptedInstance> adopted_;
   std::vector<InstanceEnded> ended_before_;
-  bool complete_ = false;  // the supervisor has said all that it knew
+  bool held_said_ = false;  // to the worker
+  bool complete_ = false;   // the supervisor has said all that it knew
   std::optional<bool> roll_result_;
   std::string roll_problem_;  // why the last roll failed
   Event rolled_;

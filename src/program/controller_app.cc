@@ -173,6 +173,11 @@ void Controller::tick() {
 // Carries out what was decided, and what that leads to.
 void Controller::settle() {
   if (!complete_) return;
+  // Before the first instance leaves the turn.
+  if (held_said_ != lifecycle_.held()) {
+    held_said_ = lifecycle_.held();
+    tell_worker(Hold{.held = held_said_});
+  }
   for (std::vector<Action> actions = lifecycle_.take_actions(); !actions.empty();
        actions = lifecycle_.take_actions()) {
     for (const Action& action : actions) carry_out(action);

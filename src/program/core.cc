@@ -24,9 +24,11 @@ http::ServerLimits server_limits(const topology::Site& site, int cores) {
   return limits;
 }
 
-app::ProxyOptions proxy_options(const topology::Site& site) {
+app::ProxyOptions proxy_options(const topology::Site& site, bool held) {
+  constexpr Duration kPatience = std::chrono::milliseconds(kHoldPatienceMs);
   app::ProxyOptions options;
-  options.queue_timeout = site.app.queue_timeout;
+  options.queue_timeout =
+      held ? std::max<Duration>(site.app.queue_timeout, kPatience) : site.app.queue_timeout;
   options.response_timeout = site.app.response_timeout;
   return options;
 }
@@ -173,9 +175,14 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
 
 void Core::apply_limits(const topology::Site& site) {
   server_.set_limits(server_limits(site, options_.cores));
-  proxy_.set_options(proxy_options(site));
+  proxy_.set_options(proxy_options(site, held_));
   backends_.set_limits({.connections_max = share(site.app.connections_max, options_.cores),
                         .queue_max = share(site.app.queue, options_.cores)});
+}
+
+void Core::hold(bool held) {
+  held_ = held;
+  if (site_) apply_limits(*site_->site);
 }
 
 Task<void> Core::retire(std::unique_ptr<ServedSite> old) { co_await old->files->close(); }

@@ -58,6 +58,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   // Opened elsewhere, so that no core waits for the disk; none: there is no log.
   void use_access_file(Descriptor file);
   void update_instance(const app::InstanceUpdate& update);
+  // Requests wait for instances until that is over.
+  void hold(bool held);
   void mark_instances() { backends_.mark(); }
   void forget_unnamed_instances() { backends_.forget_unnamed(); }
   // Stops accepting, finishes what is in flight, at most for `limit`; then stops the reactor.
@@ -123,6 +125,7 @@ class Core final : public http::Handler, app::InstanceEvents {
   uint64_t misses_said_ = 0;
   uint64_t written_said_ = 0;  // of the present access log
   uint64_t dropped_said_ = 0;
+  bool held_ = false;
   bool stopping_ = false;
 };
 

@@ -95,6 +95,7 @@ enum class Kind : uint32_t {
   kInstanceUpdate,
   kComplete,
   kStatsRequest,
+  kHold,
   // worker -> controller
   kSiteTaken,
   kDrained,
@@ -390,6 +391,15 @@ struct InstanceUpdate {
 struct Complete {
   static constexpr Kind kKind = Kind::kComplete;
   Kind kind = kKind;
+};
+
+// All instances are stopped on purpose, for as long as a restore takes: requests wait for
+// them this long, or for `[app] queue_timeout` when that is longer.
+constexpr uint32_t kHoldPatienceMs = 300'000;
+struct Hold {
+  static constexpr Kind kKind = Kind::kHold;
+  Kind kind = kKind;
+  uint32_t held = 0;  // 0: no longer
 };
 
 struct StatsRequest {

@@ -250,6 +250,10 @@ void Worker::handle(Received& message) {
     case Kind::kComplete:
       on_cores([](Core& core) { core.forget_unnamed_instances(); });
       return;
+    case Kind::kHold:
+      if (const auto record = message.as<Hold>())
+        on_cores([held = record->held != 0](Core& core) { core.hold(held); });
+      return;
     case Kind::kStatsRequest:
       if (const auto record = message.as<StatsRequest>()) answer_stats(*record);
       return;
