@@ -35,7 +35,8 @@ Result<std::vector<LogPart>> LogHistory::open() {
 }
 
 bool LogHistory::is_too_old(const LogPart& part) const {
-  return part.ours && !filter_.since.empty() && log_time(part.until) < filter_.since;
+  return part.ours && !filter_.since.empty() &&
+         log_time(part.until + std::chrono::duration_cast<WallTime::duration>(kPartSlack)) < filter_.since;
 }
 
 std::vector<std::string> LogHistory::newest_of(const LogPart& part, size_t count) const {
