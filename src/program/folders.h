@@ -15,6 +15,7 @@
 //   <run>/terrace.pid     the supervisor's process id, locked while it lives
 //   <run>/control.sock    0600: one request line, one answer line (control.h)
 //   <run>/app/            the instances' Unix sockets: app's user and worker only
+//   <run>/passwords/      DB_PASSWORD_FILE of each instance: 0400, its user
 //   <log>/app.log         output and ends of the instances
 //   <log>/access.log      written by the worker
 //   <log>/terrace.log     what the three processes say on standard error

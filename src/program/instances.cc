@@ -95,6 +95,7 @@ int64_t monotonic_ns() { return std::chrono::steady_clock::now().time_since_epoc
 Instances::~Instances() {
   clean_up();
   if (cgroups_) cgroups_->remove();
+  passwords_.remove_folder();
 }
 
 Instances::Running* Instances::find(uint32_t slot, uint32_t generation) {
@@ -188,6 +189,19 @@ InstancePlan Instances::plan_of(const StartInstance& record, const User& user) c
   return plan;
 }
 
+Result<void> Instances::add_password(const StartInstance& record, const User& user, InstancePlan& plan) {
+  if (record.database_password.view().empty() || record.own_program != 0) return {};
+  const auto runs = [this](uint32_t slot, uint32_t generation) {
+    const Running* running = find(slot, generation);
+    return running != nullptr && !running->ended;
+  };
+  const Result<std::string> path =
+      passwords_.write(record.slot, record.generation, record.database_password.view(), user, runs);
+  if (!path) return std::unexpected(path.error());
+  plan.environment.push_back("DB_PASSWORD_FILE=" + *path);
+  return {};
+}
+
 Result<const Instances::Running*> Instances::start(const StartInstance& record, int input) {
   const Result<User> user = check(record);
   if (!user) return std::unexpected(user.error());
@@ -199,10 +213,15 @@ Result<const Instances::Running*> Instances::start(const StartInstance& record, 
   // A killed supervisor leaves the sockets of its instances behind.
   if (!record.socket.view().empty()) ::unlink(std::string(record.socket.view()).c_str());
   InstancePlan plan = plan_of(record, *user);
+  if (const Result<void> done = add_password(record, *user, plan); !done) {
+    left_groups_.push_back(std::move(*group));
+    return std::unexpected(done.error());
+  }
   plan.input = input;
   plan.group = &*group;
   Result<StartedInstance> started = start_instance(plan, options_.isolation);
   if (!started) {
+    passwords_.remove(record.slot, record.generation);
     left_groups_.push_back(std::move(*group));
     return std::unexpected(started.error());
   }
@@ -241,6 +260,7 @@ Instances::Running* Instances::ended(pid_t pid, int status) {
     (void)record.error.set(end.error);
     record.out_of_memory = each->group.out_of_memory() ? 1 : 0;
     each->ended = record;
+    passwords_.remove(each->record.slot, each->record.generation);
     if (!each->record.socket.view().empty()) ::unlink(std::string(each->record.socket.view()).c_str());
     if (!each->group.remove()) left_groups_.push_back(std::move(each->group));
     return each.get();

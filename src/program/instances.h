@@ -20,6 +20,7 @@
 #include "program/cgroup.h"
 #include "program/folders.h"
 #include "program/isolation.h"
+#include "program/password_files.h"
 #include "program/privileges.h"
 #include "program/records.h"
 
@@ -47,7 +48,8 @@ class Instances {
     bool orphaned = false;               // a job whose controller is gone: nobody waits for its end
   };
 
-  explicit Instances(Options options) : options_(std::move(options)) {}
+  explicit Instances(Options options)
+      : options_(std::move(options)), passwords_(options_.folders.run + "/passwords", options_.root) {}
   ~Instances();
 
   // Whatever the record says: never as root, never as a stranger's user, sockets
@@ -86,9 +88,12 @@ class Instances {
   Result<void> prepare_folders(const User& user);
   void prepare_writable(const StartInstance& record, const User& user);
   Result<Cgroup> make_group(const StartInstance& record);
+  // DB_PASSWORD_FILE, where there is a password.
+  Result<void> add_password(const StartInstance& record, const User& user, InstancePlan& plan);
   InstancePlan plan_of(const StartInstance& record, const User& user) const;
 
   Options options_;
+  PasswordFiles passwords_;
   std::optional<Cgroups> cgroups_;  // found with the first instance: named after the site
   std::vector<std::unique_ptr<Running>> running_;
   std::vector<Cgroup> left_groups_;

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/descriptor.h"
-#include "database/sqlite.h"
+#include "database/environment.h"
 #include "net/address.h"
 
 namespace terrace::program {
@@ -62,12 +62,6 @@ Result<uint16_t> free_port(Random& random, const std::function<bool(uint16_t)>& 
   return fail(Code::kUnavailable, "port", "no free loopback port");
 }
 
-std::string database_url(const SiteFile& site, const std::string& state_folder) {
-  if (!site.db.url.empty()) return site.db.url;
-  if (site.db.engine == topology::DbEngine::kNone) return "";
-  return database::sqlite_url(state_folder + "/database", site.site.name);
-}
-
 std::vector<Named> instance_environment(const SiteFile& site, const ListenPlace& place,
                                         const EnvironmentOptions& options) {
   std::vector<Named> variables;
@@ -83,8 +77,9 @@ std::vector<Named> instance_environment(const SiteFile& site, const ListenPlace&
     set(variables, "SOCKET", place.socket);
     set(variables, "PORT", place.socket);
   }
-  const std::string url = database_url(site, options.state_folder);
-  if (!url.empty()) set(variables, "DATABASE_URL", url);
+  const std::string folder = options.state_folder + "/database";
+  for (const Named& variable : database::environment_of(site, folder).variables)
+    set(variables, variable.name, variable.value);
   for (const Named& variable : site.app.env) set(variables, variable.name, variable.value);
   return variables;
 }
@@ -100,8 +95,9 @@ Result<StartInstance> start_record(const SiteFile& site, const std::vector<Named
   record.grace_ms = static_cast<uint32_t>(site.app.grace.count());
   const bool fits = record.socket.set(place.socket) && record.site.set(site.site.name) &&
                     record.user.set(site.app.user) && record.folder.set(site.app.folder) &&
-                    record.command.set(site.app.run) && record.database_link.set(site.db.link);
-  if (!fits) return fail(Code::kLimit, "instance", "the command or the folder is too long");
+                    record.command.set(site.app.run) && record.database_link.set(site.db.link) &&
+                    record.database_password.set(database::environment_of(site, "").password);
+  if (!fits) return fail(Code::kLimit, "instance", "the command, the folder or the password is too long");
   std::string paths;
   for (const std::string& path : site.app.writable) paths += path + '\0';
   if (paths.size() > record.writable.size())
@@ -119,7 +115,8 @@ Result<StartInstance> start_record(const SiteFile& site, const std::vector<Named
 
 uint64_t recipe_of(const SiteFile& site) {
   Recipe recipe;
-  for (const std::string& text : {site.site.name, site.app.run, site.app.folder, site.app.user, site.db.url})
+  for (const std::string& text :
+       {site.site.name, site.app.run, site.app.folder, site.app.user, site.db.url, site.app.database_url})
     recipe.add(text);
   for (const Named& variable : site.app.env) {
     recipe.add(variable.name);

@@ -30,14 +30,10 @@ struct ListenPlace {
 // before the instance does: then the instance ends and is started on another.
 Result<uint16_t> free_port(Random& random, const std::function<bool(uint16_t)>& is_ours);
 
-// DATABASE_URL for the app: the URL of [db], or the embedded database's; empty
-// without a database.
-std::string database_url(const topology::Site& site, const std::string& state_folder);
-
 // All that the instance finds in its environment but for what depends on its user
-// (HOME, USER, LOGNAME: the supervisor adds them). PATH is our own as an ordinary
+// (HOME, USER, LOGNAME, DB_PASSWORD_FILE: the supervisor adds them). PATH is our own as an ordinary
 // user and the system's as root; LANG and TZ are ours; then PORT or SOCKET,
-// DATABASE_URL, and last the site file's own.
+// what tells it of its database (database/environment.h), and last the site file's own.
 struct EnvironmentOptions {
   bool root = false;
   std::string state_folder;

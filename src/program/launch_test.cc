@@ -45,11 +45,13 @@ TEST(Launch, AUnixSocketStandsInBothVariables) {
 
 TEST(Launch, AUrlReplacesTheEmbeddedDatabase) {
   topology::Site site = shop();
-  site.db.url = "postgres://db/shop";
-  EXPECT_EQ(database_url(site, "/state"), "postgres://db/shop");
+  site.db.url = "postgres://shop:p%40ss@db/shop";
+  EXPECT_EQ(environment(site, {.port = 1}).at("DATABASE_URL"), "postgres://shop:p%40ss@db/shop");
+  EXPECT_EQ(environment(site, {.port = 1}).at("DB_HOST"), "db");
+  EXPECT_EQ(start_record(site, {}, {.port = 1}, 0, 1)->database_password.view(), "p@ss");
   site.db.url.clear();
   site.db.engine = topology::DbEngine::kNone;
-  EXPECT_EQ(database_url(site, "/state"), "");
+  EXPECT_EQ(environment(site, {.port = 1}).count("DATABASE_URL"), 0U);
 }
 
 TEST(Launch, TheRecordCarriesTheEnvironmentAsOneBlock) {
@@ -69,6 +71,9 @@ TEST(Launch, TheRecipeChangesWithWhatAnInstanceIsStartedWithAndNothingElse) {
   EXPECT_EQ(recipe_of(site), before);
   site.app.env = {{"MODEp", "roduction"}};
   EXPECT_NE(recipe_of(site), before);
+  const uint64_t after = recipe_of(site);
+  site.app.database_url = "rails";
+  EXPECT_NE(recipe_of(site), after);
 }
 
 TEST(Launch, AFreePortIsNotOneThatWeUse) {

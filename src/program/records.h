@@ -294,6 +294,7 @@ struct StartInstance {
   uint32_t writable_bytes = 0;
   std::array<char, 8192> writable{};
   Path database_link;
+  Text<1024> database_password;    // for DB_PASSWORD_FILE; empty: none
   uint32_t environment_bytes = 0;  // "NAME=value\0NAME=value\0"
   std::array<char, 32'768> environment{};
 };

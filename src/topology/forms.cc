@@ -7,6 +7,7 @@
 #include "config/source.h"
 #include "config/suggest.h"
 #include "net/address.h"
+#include "topology/database_url.h"
 
 namespace terrace::topology {
 namespace {
@@ -230,14 +231,8 @@ std::string check_error_status(string_view text) {
 }
 
 std::string check_database_url(string_view text) {
-  const size_t colon = text.find("://");
-  const bool scheme = colon != string_view::npos && colon > 0 && is_letter(text[0]) &&
-                      std::ranges::all_of(text.substr(0, colon), [](char c) {
-                        return is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
-                      });
-  if (!scheme) return "it must begin with a scheme such as `postgres://`";
-  if (text.size() <= colon + 3) return "nothing follows the scheme";
-  return all_of(text, is_visible) ? "" : "visible ASCII only; write the rest as %XX";
+  const auto url = parse_database_url(text);
+  return url ? "" : std::string(url.error());
 }
 
 std::string check_url_style(string_view text) {

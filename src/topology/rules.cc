@@ -10,6 +10,7 @@
 
 #include "config/quantity.h"
 #include "net/address.h"
+#include "topology/database_url.h"
 #include "topology/forms.h"
 
 namespace terrace::topology {
@@ -176,12 +177,20 @@ class Rules {
     if (site_.db.engine == DbEngine::kNone && !set("db.url"))
       return report_key("E022", "app.database_url", "`app.database_url` needs a database", "there is none",
                         {"fix: leave it out, or give [db] an engine or a url"});
-    if (site_.db.engine != DbEngine::kSqlite) return;
+    DatabaseUrl url{.scheme = "sqlite", .name = "/"};
+    if (site_.db.engine != DbEngine::kSqlite) {
+      const auto parsed = known("db.url") != nullptr ? parse_database_url(site_.db.url) : std::unexpected("");
+      if (!parsed) return;
+      url = *parsed;
+    }
     const auto names = placeholders(site_.app.database_url);
-    const bool fits = names && std::ranges::all_of(*names, [](auto name) { return name == "path"; });
-    if (!fits)
-      report_value("E023", "app.database_url", "a SQLite database has a path only", "of these, only `{path}`",
-                   {"fix: use `{path}`, or name a database of a server in [db] url"});
+    for (const std::string_view name : names.value_or(std::vector<std::string_view>())) {
+      if (!value_of(url, name).empty()) continue;
+      return report_value("E023", "app.database_url",
+                          fmt::format("`{{{}}}` in `app.database_url` would be empty", name),
+                          url.is_sqlite() ? "of a SQLite file there is `{path}`, and nothing else"
+                                          : fmt::format("`db.url` has no {}", name));
+    }
   }
 
   void backups_need_engine() {
