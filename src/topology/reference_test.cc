@@ -58,6 +58,7 @@ TEST(Reference, ExamplesOfTheManualAreValid) {
   options.inputs.file = [](const std::string&) -> Result<std::string> {
     return "postgres://db.example.com/shop";
   };
+  options.inputs.secret = [](const std::string&) -> Result<std::string> { return "p@ss"; };
   const std::vector<std::string> blocks = toml_blocks(content_of(kPage));
   ASSERT_GE(blocks.size(), 2u);
   for (const std::string& block : blocks) {
