@@ -1,0 +1,6 @@
+class HealthController < ApplicationController
+  def show
+    Entry.count
+    render plain: "up\n"
+  end
+end
