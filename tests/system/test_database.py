@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,51 @@ def test_every_character_of_a_password_reaches_the_application(make_site, style)
     found = environment(site)
     assert unquote(urlsplit(found["DATABASE_URL"]).password) == PASSWORD
     assert Path(found["DB_PASSWORD_FILE"]).read_text() == PASSWORD
+
+
+# What each framework itself makes of DATABASE_URL, as JSON.
+SQLALCHEMY = """
+import json, os, sqlalchemy.engine
+url = sqlalchemy.engine.make_url(os.environ["DATABASE_URL"])
+print(json.dumps([url.drivername, url.username, url.password, url.host, url.port, url.database]))
+"""
+DJANGO = """
+import dj_database_url, json
+found = dj_database_url.config()
+print(json.dumps([found["ENGINE"]] + [found[name] or None for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")]))
+"""
+RAILS = """
+require "active_record"
+require "active_record/database_configurations"
+require "json"
+found = ActiveRecord::DatabaseConfigurations.new({}).configs_for(env_name: "production").first.configuration_hash
+puts JSON.dump([:adapter, :username, :password, :host, :port, :database].map { |name| found[name] })
+"""
+READERS = {
+    "sqlalchemy": (["/usr/bin/python3", "-c", SQLALCHEMY], "mysql+mysqldb", "sqlite"),
+    "plain": (["/usr/bin/python3", "-c", DJANGO], "django.db.backends.mysql", "django.db.backends.sqlite3"),
+    "rails": (["/usr/bin/ruby", "-e", RAILS], "mysql2", "sqlite3"),
+}
+
+
+@pytest.mark.parametrize("style", READERS)
+def test_the_framework_reads_what_is_meant(make_site, style):
+    command, server, file = READERS[style]
+
+    def read(variables: dict) -> list:
+        done = subprocess.run(command, env={**variables, "RAILS_ENV": "production"}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    site = make_site(start=False, files={"app.py": APP},
+                     **tables(style, "mysql://shop:${secret:DB_PASSWORD}@[2001:db8::7]:3307/shop"))
+    set_secret(site, "DB_PASSWORD", PASSWORD)
+    site.start()
+    assert read(environment(site)) == [server, "shop", PASSWORD, "2001:db8::7", 3307, "shop"]
+    site.write(**tables(style, None))
+    site.command("reload")
+    wait_until(lambda: "DB_PATH" in environment(site), "the other database", 20)
+    assert read(environment(site)) == [file, None, None, None, None, str(database(site) / "shop.sqlite3")]
 
 
 def test_the_file_of_the_password_is_its_users_alone_and_goes_with_the_instance(make_site):
