@@ -65,7 +65,7 @@ Result<size_t> Connection::fill_now() {
 Task<bool> Connection::wait_for_request() {
   const Duration limit = first_request_ ? server_.limits().head_timeout : server_.limits().idle_timeout;
   const Time deadline = server_.reactor().now() + limit;
-  while (!server_.draining() || first_request_) {
+  while (server_.takes_requests() || first_request_) {
     in_.release();
     begin_ = end_ = 0;
     idle_ = !first_request_;

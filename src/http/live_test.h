@@ -56,7 +56,7 @@ class LiveServer {
  private:
   Task<void> stop() {
     co_await listener_->close();
-    co_await server_->drain(std::chrono::milliseconds(50));
+    co_await server_->drain(Duration::zero(), std::chrono::milliseconds(50));
     reactor_->stop();
   }
   SystemClock clock_;

@@ -38,7 +38,7 @@ std::string_view Server::date() {
 }
 
 void Server::accepted(Descriptor socket, const net::Peer& peer) {
-  if (connections_ >= limits_.connections_max || draining_) {
+  if (connections_ >= limits_.connections_max || draining()) {
     metrics_.connections_refused.add();
     net::Stream stream;
     if (stream.open(reactor_, std::move(socket))) (void)stream.write_now(kFull);
@@ -80,18 +80,28 @@ void Server::cancel_all(bool idle_only) {
   }
 }
 
-struct Server::DrainLimit final : Timer {
-  explicit DrainLimit(Server& s) : server(s) {}
-  void expired() override { server.cancel_all(false); }
-  Server& server;
-};
-
-Task<void> Server::drain(Duration limit) {
-  draining_ = true;
+void Server::end_idle() {
+  draining_ = Draining::kNow;
   cancel_all(true);
-  DrainLimit end(*this);
-  reactor_.timers().arm(end, reactor_.now() + limit);
+}
+
+Task<void> Server::drain(Duration idle, Duration limit) {
+  draining_ = Draining::kIdleMayAsk;
+  reactor_.timers().arm(drain_limit_, reactor_.now() + limit);
+  if (idle > Duration::zero()) {
+    reactor_.timers().arm(idle_limit_, reactor_.now() + idle);
+  } else {
+    end_idle();
+  }
   co_await scope_.join();
+  idle_limit_.disarm();
+  drain_limit_.disarm();
+}
+
+void Server::hasten(Duration limit) {
+  idle_limit_.disarm();
+  end_idle();
+  reactor_.timers().arm(drain_limit_, reactor_.now() + limit);
 }
 
 }  // namespace terrace::http

@@ -55,10 +55,16 @@ class Server final : public net::Acceptor {
 
   // For exchanges from now on.
   void set_limits(const ServerLimits& limits) { limits_ = limits; }
-  // Idle connections close, the others after their present answer; what is not
-  // done at the limit (tunnels, slow clients) is broken off.
-  Task<void> drain(Duration limit);
-  bool draining() const { return draining_; }
+  // Every connection ends with its present answer, which says so, and what is not
+  // done at the limit (tunnels, slow clients) is broken off. An idle connection may
+  // ask once more within `idle`: a client whose next request is on its way would see
+  // it fail. Once.
+  Task<void> drain(Duration idle, Duration limit);
+  // A drain under way ends sooner: idle connections now, the others at the limit.
+  void hasten(Duration limit);
+  bool draining() const { return draining_ != Draining::kNo; }
+  // Whether a connection that has had its answer may ask again.
+  bool takes_requests() const { return draining_ != Draining::kNow; }
   int connections() const { return connections_; }
   const Metrics& metrics() const { return metrics_; }
 
@@ -74,9 +80,20 @@ class Server final : public net::Acceptor {
 
  private:
   friend class Connection;
-  struct DrainLimit;
+  enum class Draining : uint8_t { kNo, kIdleMayAsk, kNow };
+  struct IdleLimit final : Timer {
+    explicit IdleLimit(Server& owner) : server(owner) {}
+    void expired() override { server.end_idle(); }
+    Server& server;
+  };
+  struct DrainLimit final : Timer {
+    explicit DrainLimit(Server& owner) : server(owner) {}
+    void expired() override { server.cancel_all(false); }
+    Server& server;
+  };
   Task<void> serve(std::unique_ptr<Connection> connection);
   void cancel_all(bool idle_only);
+  void end_idle();
 
   Reactor& reactor_;
   Handler& handler_;
@@ -87,7 +104,9 @@ class Server final : public net::Acceptor {
   Metrics metrics_;
   Connection* first_ = nullptr;  // all connections, doubly linked
   int connections_ = 0;
-  bool draining_ = false;
+  Draining draining_ = Draining::kNo;
+  IdleLimit idle_limit_{*this};
+  DrainLimit drain_limit_{*this};
   std::vector<std::unique_ptr<Http1Exchange>> exchanges_;  // free ones
   uint64_t exchanges_made_ = 0;
   Scope scope_;

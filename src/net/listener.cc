@@ -11,6 +11,8 @@ namespace {
 
 // Connections taken per wake-up: more would let one core take what another could.
 constexpr int kBatch = 8;
+// The longest queue that the kernel keeps, at least where nobody has raised it.
+constexpr int kBatchesAtClose = SOMAXCONN / kBatch;
 // Pause when the process has no descriptor left for a connection.
 constexpr Duration kDescriptorPause = std::chrono::milliseconds(100);
 
@@ -56,6 +58,9 @@ Result<void> Listener::start() {
 Task<void> Listener::close() {
   closing_ = true;
   watch_.stop();
+  // The kernel wakes one process for a connection (EPOLLEXCLUSIVE). Where it was this
+  // one, nobody else would hear of what has come since.
+  for (int i = 0; i < kBatchesAtClose && accept_some(); ++i) continue;
   if (watch_.reader) reactor_.resume_later(std::exchange(watch_.reader, nullptr));
   co_await scope_.join();
   socket_.reset();
@@ -65,7 +70,7 @@ Task<void> Listener::run() {
   while (!closing_) {
     co_await Acceptable(*this);
     if (closing_) co_return;
-    accept_some();
+    (void)accept_some();
     if (!out_of_descriptors_) continue;
     // Level-triggered: stop watching, or the loop would spin on what it cannot take.
     watch_.stop();
@@ -77,7 +82,8 @@ Task<void> Listener::run() {
   }
 }
 
-void Listener::accept_some() {
+// False when nothing waits any more.
+bool Listener::accept_some() {
   for (int i = 0; i < kBatch; ++i) {
     sockaddr_storage from{};
     socklen_t length = sizeof from;
@@ -93,8 +99,9 @@ void Listener::accept_some() {
       out_of_descriptors_ = true;
     }
     if (errno == ECONNABORTED || errno == EINTR) continue;
-    return;
+    return false;
   }
+  return true;
 }
 
 }  // namespace terrace::net

@@ -33,7 +33,7 @@ class Listener {
  private:
   class Acceptable;
   Task<void> run();
-  void accept_some();
+  bool accept_some();
   Reactor& reactor_;
   Descriptor socket_;
   Acceptor& acceptor_;

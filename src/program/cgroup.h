@@ -36,6 +36,7 @@ class Cgroup {
   Cgroup() = default;
   explicit Cgroup(std::vector<std::string> folders) : folders_(std::move(folders)) {}
 
+  const std::vector<std::string>& folders() const { return folders_; }
   // Moves the calling process in. Before it gives up root; allocates nothing.
   Result<void> enter() const;
   // True once the kernel killed a process for the memory limit.

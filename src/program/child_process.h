@@ -41,6 +41,8 @@ class ChildProcess {
   uint32_t starts() const { return starts_; }
 
   Result<void> start(Time now);
+  // So many were started before an upgrade of the supervisor.
+  void count_from(uint32_t starts) { starts_ = starts; }
   // waitpid(2) gave its end: plans the next start, at once after a life of some
   // length, later and later after short ones.
   void ended(Time now);

@@ -241,6 +241,20 @@ void add_secret(CLI::App& app, CommandLine& line) {
   secret.callback([&line, rest] { check_secret(line, *rest); });
 }
 
+void add_upgrade(CLI::App& app, CommandLine& line) {
+  CLI::App& upgrade = add_command(
+      app, line, Command::kUpgrade, "upgrade", "Goes on with the version that is installed now, under load",
+      "What a package does after it has replaced the program. The new version takes the\n"
+      "listening sockets and the application's instances as they are; requests and WebSockets\n"
+      "of before are finished by the old one. A program that does not start is refused, and\n"
+      "the one that runs goes on: exit status 1. Waits for a deploy that is under way.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace upgrade");
+  add_file(upgrade, line);
+  add_json(upgrade, line);
+}
+
 void add_schema(CLI::App& app, CommandLine& line) {
   CLI::App& schema =
       add_command(app, line, Command::kSchema, "schema", "Prints the JSON schema of site.toml, for editors",
@@ -278,6 +292,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_reload(app, line);
   add_restart(app, line);
   add_secret(app, line);
+  add_upgrade(app, line);
   add_schema(app, line);
   add_version(app, line);
 }

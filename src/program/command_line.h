@@ -27,6 +27,7 @@ enum class Command : uint8_t {
   kLogs,
   kReload,
   kRestart,
+  kUpgrade,
   kSecret,
   kSchema,
   kVersion

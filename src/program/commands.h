@@ -15,6 +15,7 @@ int run_logs(const CommandLine& line);
 int run_reload(const CommandLine& line);
 int run_restart(const CommandLine& line);
 int run_secret(const CommandLine& line);
+int run_upgrade(const CommandLine& line);
 int run_schema(const CommandLine& line);
 int run_version(const CommandLine& line);
 

@@ -18,9 +18,11 @@
 //      "site": "shop", "path": "/etc/terrace/site.toml", "version": 3,
 //      "state": "starting" | "serving" | "stopping",
 //      "error": "…",                       absent unless a reload was refused last
+//      "program": {"version": "0.1.0", "upgrades": 0},
 //      "supervisor": {"pid": 100},
 //      "controller": {"pid": 101, "starts": 1},
-//      "worker": {"pid": 102, "starts": 2, "connected": true},
+//      "worker": {"pid": 102, "starts": 2, "connected": true,
+//                 "retiring": 0},            workers of before an upgrade that finish
 //      "listeners": [{"purpose": "web" | "admin", "address": "127.0.0.1:8080",
 //                     "bound": "127.0.0.1:8080", "error": "Address already in use"}],
 //      "instances": [{"name": "app-1", "slot": 0, "generation": 7, "pid": 110,
@@ -46,6 +48,11 @@
 //     Answered when the last instance is replaced and healthy, or
 //     {"ok": false, "error": "…"} when a new one did not become healthy: the old
 //     ones then stay.
+//
+//   {"command": "upgrade"}
+//     The supervisor becomes the program that is installed now. When that works the
+//     connection ends without an answer, and `status` counts one more in "upgrades".
+//     Else {"ok": false, "error": "…", "busy": true}; busy: it is worth asking again.
 //
 //   {"command": "stop"}
 //     {"ok": true}, then the site stops as on SIGTERM. The socket is gone when it has.

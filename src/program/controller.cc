@@ -31,7 +31,8 @@ Controller::Controller(Reactor& reactor, Log& log)
       app_log_(reactor.clock()),
       jobs_(reactor, scope_, app_log_, *this),
       log_keeper_(log),
-      rolled_(reactor) {}
+      rolled_(reactor),
+      upgrade_answered_(reactor) {}
 
 Result<void> Controller::start() {
   supervisor_.socket = Descriptor(kSupervisorChannel);
@@ -78,6 +79,12 @@ void Controller::handle(Received& received) {
   if (received.as<Complete>()) return handle_complete();
   if (const auto started = received.as<WorkerStarted>()) {
     worker_started_ = *started;
+    return;
+  }
+  if (const auto retiring = received.as<WorkersRetiring>()) return handle_retiring(retiring->count);
+  if (const auto refused = received.as<UpgradeRefused>()) {
+    upgrade_refused_ = refused->why.view();
+    upgrade_answered_.set();
     return;
   }
   if (received.as<Peer>()) return connect_worker(received.take_descriptor());
@@ -156,6 +163,15 @@ void Controller::handle_stop() {
   lifecycle_.stop();
 }
 
+// A worker of before an upgrade says nothing about its requests: while there is one, an
+// instance drains as long as it may.
+void Controller::handle_retiring(uint32_t count) {
+  retiring_ = count;
+  if (count > 0) return;
+  for (const Drained& each : std::exchange(drained_but_for_them_, {}))
+    lifecycle_.drained(each.slot, each.generation, reactor_.now());
+}
+
 void Controller::leave() {
   for (const auto& [key, instance] : instances_) take_output(*instance);
   std::_Exit(0);
@@ -201,11 +217,15 @@ void Controller::handle_worker(Received& received) {
       log_.error("the worker refused the site", {{"version", static_cast<int64_t>(taken->version)}});
     } else {
       worker_site_ = taken->version;
+      tell_supervisor(WorkerServes{.starts = worker_started_.starts});
     }
     return consider_serving();
   }
-  if (const auto drained = received.as<Drained>())
-    return lifecycle_.drained(drained->slot, drained->generation, now);
+  if (const auto drained = received.as<Drained>()) {
+    if (retiring_ == 0) return lifecycle_.drained(drained->slot, drained->generation, now);
+    drained_but_for_them_.push_back(*drained);
+    return;
+  }
   if (const auto failed = received.as<InstanceFailed>()) {
     const auto found = instances_.find({failed->slot, failed->generation});
     if (found != instances_.end()) found->second->probe_now.ring();

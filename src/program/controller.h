@@ -133,6 +133,7 @@ class Controller final : net::Acceptor, JobStarter {
   void handle_listener(const Listener& record);
   void handle_listen_failed(const ListenFailed& record);
   void handle_stop();
+  void handle_retiring(uint32_t count);
   [[noreturn]] void leave();
   template <Record T>
   void tell_supervisor(const T& record, int descriptor = -1);
@@ -202,6 +203,7 @@ class Controller final : net::Acceptor, JobStarter {
   Task<std::string> answer_status();
   Task<std::string> answer_reload();
   Task<std::string> answer_restart();
+  Task<std::string> answer_upgrade();
   Task<void> refresh_stats();
 
   Reactor& reactor_;
@@ -215,6 +217,8 @@ class Controller final : net::Acceptor, JobStarter {
   std::shared_ptr<Link> worker_;  // null while none lives
   WorkerStarted worker_started_;
   uint32_t worker_site_ = 0;  // the version that it serves
+  uint32_t retiring_ = 0;     // workers of before an upgrade
+  std::vector<Drained> drained_but_for_them_;
   std::optional<Stats> stats_;
   uint32_t stats_asked_ = 0;
 
@@ -247,6 +251,8 @@ class Controller final : net::Acceptor, JobStarter {
   std::optional<bool> roll_result_;
   std::string roll_problem_;  // why the last roll failed
   Event rolled_;
+  std::string upgrade_refused_;
+  Event upgrade_answered_;
 
   std::unique_ptr<net::Listener> control_;
   int conversations_ = 0;  // on the control socket

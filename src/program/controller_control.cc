@@ -10,6 +10,7 @@
 #include "net/stream.h"
 #include "program/control.h"
 #include "program/controller.h"
+#include "program/version.h"
 
 namespace terrace::program {
 namespace {
@@ -184,6 +185,10 @@ Task<std::string> Controller::answer(std::string_view line, Conversation& /*conv
     const std::string restarted = co_await answer_restart();
     co_return restarted;
   }
+  if (command == "upgrade") {
+    const std::string refused = co_await answer_upgrade();
+    co_return refused;
+  }
   if (command == "stop") {
     tell_supervisor(StopSite{});
     co_return line_of({{"ok", true}});
@@ -242,12 +247,14 @@ Task<std::string> Controller::answer_status() {
                  {"state", stopping_  ? "stopping"
                            : serving_ ? "serving"
                                       : "starting"},
+                 {"program", {{"version", kVersion}, {"upgrades", welcome_.upgrades}}},
                  {"supervisor", {{"pid", ::getppid()}}},
                  {"controller", {{"pid", ::getpid()}, {"starts", welcome_.starts}}},
                  {"worker",
                   {{"pid", worker_ ? worker_started_.pid : 0},
                    {"starts", worker_started_.starts},
-                   {"connected", worker_ != nullptr}}},
+                   {"connected", worker_ != nullptr},
+                   {"retiring", retiring_}}},
                  {"listeners", listeners},
                  {"instances", instances}};
   if (!refused_.empty()) status["error"] = refused_;
@@ -270,6 +277,18 @@ Task<std::string> Controller::answer_reload() {
   co_return line_of({{"ok", false},
                      {"error", "the site file is refused; the one before stays"},
                      {"diagnostics", Json::array({last_reload_.text})}});
+}
+
+// Only a refusal is answered: an upgrade that works ends us and the conversation.
+Task<std::string> Controller::answer_upgrade() {
+  upgrade_answered_.reset();
+  tell_supervisor(Upgrade{});
+  co_await upgrade_answered_.wait();
+  constexpr std::string_view kBusy = "busy: ";
+  const bool busy = upgrade_refused_.starts_with(kBusy);
+  co_return line_of({{"ok", false},
+                     {"error", busy ? upgrade_refused_.substr(kBusy.size()) : upgrade_refused_},
+                     {"busy", busy}});
 }
 
 Task<std::string> Controller::answer_restart() {

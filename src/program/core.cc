@@ -11,6 +11,9 @@ namespace {
 constexpr Duration kTick = std::chrono::milliseconds(100);
 // What waits in the access log's buffer leaves after this many ticks.
 constexpr int kTicksPerFlush = 2;
+// How long an idle connection may still ask a worker that has a successor. Shorter
+// than the drain of an instance (app::kDrainMax): this worker does not hear of new ones.
+constexpr Duration kIdleAtRetirement = std::chrono::seconds(15);
 constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
@@ -165,7 +168,7 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   copy_static_counters();
   hits_said_ = misses_said_ = 0;
   std::swap(site_, next);
-  if (next) scope_.spawn(retire(std::move(next)));
+  if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
   for (const std::unique_ptr<Heard>& heard : listeners_) {
     if (!heard->listener) open_listener(*heard);
@@ -185,22 +188,27 @@ void Core::hold(bool held) {
   if (site_) apply_limits(*site_->site);
 }
 
-Task<void> Core::retire(std::unique_ptr<ServedSite> old) { co_await old->files->close(); }
+Task<void> Core::retire_site(std::unique_ptr<ServedSite> old) { co_await old->files->close(); }
 
 void Core::update_instance(const app::InstanceUpdate& update) { backends_.update(update); }
 
 void Core::stop(Duration limit) {
-  if (stopping_) return;
-  stopping_ = true;
-  scope_.spawn(run_stop(limit));
+  if (std::exchange(stopping_, true)) return server_.hasten(limit);
+  scope_.spawn(run_stop(Duration::zero(), limit));
 }
 
-Task<void> Core::run_stop(Duration limit) {
+void Core::retire() {
+  if (std::exchange(stopping_, true)) return;
+  scope_.spawn(run_stop(kIdleAtRetirement, site_ ? site_->site->web.drain_timeout : Duration::zero()));
+}
+
+Task<void> Core::run_stop(Duration idle, Duration limit) {
   for (std::unique_ptr<Heard>& heard : listeners_) scope_.spawn(close_listener(std::move(heard)));
   listeners_.clear();
-  co_await server_.drain(limit);
-  co_await admin_server_.drain(std::chrono::milliseconds(100));
+  co_await server_.drain(idle, limit);
+  co_await admin_server_.drain(Duration::zero(), std::chrono::milliseconds(100));
   if (site_) co_await site_->files->close();
+  stopped_ = true;
   if (access_log_) access_log_->flush();
   events_.core_stopped();
 }
@@ -208,7 +216,7 @@ Task<void> Core::run_stop(Duration limit) {
 // ---- periodic work --------------------------------------------------------------
 
 Task<void> Core::run_ticks() {
-  for (int tick = 1; !stopping_; ++tick) {
+  for (int tick = 1; !stopped_; ++tick) {
     co_await sleep(reactor_, kTick);
     backends_.tick();
     if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();

@@ -62,8 +62,11 @@ class Core final : public http::Handler, app::InstanceEvents {
   void hold(bool held);
   void mark_instances() { backends_.mark(); }
   void forget_unnamed_instances() { backends_.forget_unnamed(); }
-  // Stops accepting, finishes what is in flight, at most for `limit`; then stops the reactor.
+  // Stops accepting and finishes what is in flight, at most for `limit`; core_stopped() then.
   void stop(Duration limit);
+  // The same for a worker whose successor serves already: there is time, up to the
+  // site's drain_timeout, and idle connections get another answer. stop() shortens it.
+  void retire();
 
   Reactor& reactor() { return reactor_; }
   const Metrics& metrics() const { return metrics_; }
@@ -87,8 +90,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   }
 
   Task<void> run_ticks();
-  Task<void> run_stop(Duration limit);
-  Task<void> retire(std::unique_ptr<ServedSite> old);
+  Task<void> run_stop(Duration idle, Duration limit);
+  Task<void> retire_site(std::unique_ptr<ServedSite> old);
   Task<void> close_listener(std::unique_ptr<Heard> heard);
   void open_listener(Heard& heard);
   void apply_limits(const topology::Site& site);
@@ -126,7 +129,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   uint64_t written_said_ = 0;  // of the present access log
   uint64_t dropped_said_ = 0;
   bool held_ = false;
-  bool stopping_ = false;
+  bool stopping_ = false;  // takes no listener and no site any more
+  bool stopped_ = false;
 };
 
 }  // namespace terrace::program

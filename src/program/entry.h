@@ -1,8 +1,9 @@
 #pragma once
 
 // What main() starts. `terrace up` is the supervisor; it starts the same binary
-// again as `terrace controller` and `terrace worker`, two commands that no help
-// shows. Each function returns the exit status of its process.
+// again as `terrace controller` and `terrace worker`, and an upgrade executes the new
+// one as `terrace take-over`: commands that no help shows. Each function returns the exit status of its
+// process.
 
 #include <string>
 
@@ -17,6 +18,8 @@ struct UpOptions {
 
 // argc and argv as main() got them: their memory becomes the process title.
 int run_supervisor(int argc, char** argv, const UpOptions& options);
+// The supervisor after an upgrade, and its trial before one (handover.h).
+int run_take_over(int argc, char** argv);
 int run_controller(int argc, char** argv);
 int run_worker(int argc, char** argv);
 

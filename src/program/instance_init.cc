@@ -107,17 +107,6 @@ void kill_children() {
   }
 }
 
-// Orphans become children of the guardian when their parent is killed, so each
-// round reaches one generation further.
-void kill_descendants() {
-  for (;;) {
-    kill_children();
-    const pid_t reaped = ::waitpid(-1, nullptr, WNOHANG);
-    if (reaped < 0 && errno == ECHILD) return;
-    if (reaped == 0) ::usleep(1000);
-  }
-}
-
 [[noreturn]] void end(Isolation isolation, int reports, int status) {
   if (isolation == Isolation::kSubreaper) kill_descendants();
   InitReport report;
@@ -162,6 +151,15 @@ void pass_on(pid_t command, int signal) {
 }
 
 }  // namespace
+
+void kill_descendants() {
+  for (;;) {
+    kill_children();
+    const pid_t reaped = ::waitpid(-1, nullptr, WNOHANG);
+    if (reaped < 0 && errno == ECHILD) return;
+    if (reaped == 0) ::usleep(1000);
+  }
+}
 
 std::string shell_command(const std::string& command) {
   // What the shell itself does, and what is part of its language (POSIX, 2.4 and 2.14).

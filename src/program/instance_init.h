@@ -29,6 +29,11 @@ constexpr int kKillAllSignal = 10;  // SIGUSR1
 // Tells the supervisor and ends.
 [[noreturn]] void give_up(int reports, const Error& error);
 
+// SIGKILL to all children of this process; returns when none is left. Orphans become
+// children of the guardian when their parent is killed, so each round reaches one
+// generation further.
+void kill_descendants();
+
 // The command for `sh -c`: with `exec` in front where that changes nothing but
 // saves the shell's process.
 std::string shell_command(const std::string& command);

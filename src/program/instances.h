@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "program/cgroup.h"
 #include "program/folders.h"
+#include "program/handover.h"
 #include "program/isolation.h"
 #include "program/password_files.h"
 #include "program/privileges.h"
@@ -63,6 +64,13 @@ class Instances {
   // set: forget() it once a controller has heard it.
   Running* ended(pid_t pid, int status);
   void forget(const Running& running);
+
+  // For the program that takes our place, and from the one before us (handover.h).
+  std::vector<Handover::Instance> hand_over() const;
+  std::vector<std::string> left_groups() const;
+  void adopt(const Handover& handover);
+  // Jobs end with their controller, and so would one that runs at an upgrade.
+  bool has_jobs() const;
 
   // The end of the site: SIGTERM to all, SIGKILL to those that outstay their grace.
   void terminate_all(Time now);

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/descriptor.h"
@@ -31,6 +32,8 @@ class Listeners {
   Result<const Held*> listen(Purpose purpose, std::string_view requested);
   // False when it was not held.
   bool unlisten(Purpose purpose, std::string_view requested);
+  // What the program before us had bound.
+  void adopt(Held held) { held_.push_back(std::move(held)); }
   void close() { held_.clear(); }
   const std::vector<Held>& held() const { return held_; }
 

@@ -15,6 +15,7 @@
 #include "program/output.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
+#include "program/upgrade_trial.h"
 #include "topology/load.h"
 
 namespace terrace::program {
@@ -55,6 +56,8 @@ int run(int argc, char** argv, const CommandLine& line) {
       return run_restart(line);
     case Command::kSecret:
       return run_secret(line);
+    case Command::kUpgrade:
+      return run_upgrade(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:
@@ -77,6 +80,7 @@ int main(int argc, char** argv) {
   const std::string_view process = argc > 1 ? argv[1] : "";
   if (process == "controller") return run_controller(argc, argv);
   if (process == "worker") return run_worker(argc, argv);
+  if (process == kTakeOver) return run_take_over(argc, argv);
   const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),
                                                static_cast<size_t>(argc > 0 ? argc - 1 : 0));
   if (const JobCommand job = find_job_command(process)) return job(arguments.subspan(1));

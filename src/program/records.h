@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -35,6 +36,11 @@
 namespace terrace::program {
 
 constexpr int kSupervisorChannel = 3;
+// To a worker that has a successor (SIGUSR2): finish what you have and leave. Once
+// more: do it now, within kDrainLimit. No record, as those of two versions differ.
+constexpr int kRetireSignal = 12;
+// How long the worker may finish what is in flight when the site stops.
+constexpr std::chrono::seconds kDrainLimit{30};
 // Instances of the app on one server. A slot is held by an old and a new generation
 // at once while one replaces the other, and by a third that is on its way out.
 constexpr uint32_t kSlotsMax = 64;
@@ -79,6 +85,8 @@ enum class Kind : uint32_t {
   kListenFailed,
   kWorkerStarted,
   kReleaseFolder,
+  kWorkersRetiring,
+  kUpgradeRefused,
   // controller -> supervisor
   kListen,
   kUnlisten,
@@ -90,6 +98,8 @@ enum class Kind : uint32_t {
   kServing,
   kStopSite,
   kReadSite,
+  kWorkerServes,
+  kUpgrade,
   // controller -> worker; the first also supervisor <-> controller
   kSite,
   kInstanceUpdate,
@@ -114,6 +124,7 @@ struct Welcome {
   uint32_t starts = 0;      // 1 for the first controller (or worker), 2 for its successor, …
   uint32_t cores = 1;       // reactor threads of the worker, sockets per address
   uint32_t privileged = 0;  // 1: the supervisor is root
+  uint32_t upgrades = 0;    // how often the supervisor has become another program
   uid_t own_user = 0;       // of controller and worker
   gid_t own_group = 0;
   Path site_path;  // of site.toml, absolute
@@ -179,6 +190,22 @@ struct WorkerStarted {
   Kind kind = kKind;
   pid_t pid = 0;
   uint32_t starts = 0;
+};
+
+// So many workers of before an upgrade still finish what they have. They do not hear
+// of instances that start or drain.
+struct WorkersRetiring {
+  static constexpr Kind kKind = Kind::kWorkersRetiring;
+  Kind kind = kKind;
+  uint32_t count = 0;
+};
+
+// The answer to an Upgrade that came to nothing; one that works has no answer, as
+// the controller is replaced.
+struct UpgradeRefused {
+  static constexpr Kind kKind = Kind::kUpgradeRefused;
+  Kind kind = kKind;
+  Text<1024> why;
 };
 
 // How an instance is kept together (reference: pid_namespaces(7),
@@ -342,6 +369,19 @@ struct Serving {
 // Asks for a Reload.
 struct ReadSite {
   static constexpr Kind kKind = Kind::kReadSite;
+  Kind kind = kKind;
+};
+
+// The present worker has taken the site: those before it may go.
+struct WorkerServes {
+  static constexpr Kind kKind = Kind::kWorkerServes;
+  Kind kind = kKind;
+  uint32_t starts = 0;  // of WorkerStarted
+};
+
+// Become the program that is installed now (handover.h).
+struct Upgrade {
+  static constexpr Kind kKind = Kind::kUpgrade;
   Kind kind = kKind;
 };
 

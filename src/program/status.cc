@@ -83,6 +83,10 @@ void read_processes(const Json& json, SiteStatus& status) {
   status.worker_pid = get<int64_t>(worker, "pid");
   status.worker_starts = get<int64_t>(worker, "starts");
   status.worker_connected = get<bool>(worker, "connected");
+  status.workers_retiring = get<int64_t>(worker, "retiring");
+  const Json& program = child(json, "program");
+  status.program_version = get<std::string>(program, "version");
+  status.upgrades = get<int64_t>(program, "upgrades");
 }
 
 // Up, or on its way there for the first time.
@@ -107,6 +111,9 @@ std::string processes_text(const SiteStatus& status, bool colours) {
   const char* worker = status.worker_connected ? "" : "does not answer";
   table.row(
       {"worker", pid_words(status.worker_pid), std::to_string(status.worker_starts), {worker, Colour::kRed}});
+  if (status.workers_retiring > 0)
+    table.row(
+        {"", "", "", fmt::format("{} of before an upgrade finish what they have", status.workers_retiring)});
   return table.text(colours);
 }
 
@@ -221,7 +228,8 @@ bool is_fine(const SiteStatus& status) {
 std::string render_status(const SiteStatus& status, bool colours, std::optional<double> rate) {
   std::string text = coloured(printable(status.site), Colour::kBold, colours);
   text += "  " + coloured(status.state, colour_of_state(status.state), colours);
-  text += fmt::format("  {}, version {}  terrace {}\n\n", printable(status.path), status.version, kVersion);
+  text += fmt::format("  {}, version {}  terrace {}\n\n", printable(status.path), status.version,
+                      status.program_version.empty() ? kVersion : printable(status.program_version));
   text += processes_text(status, colours);
   text += listeners_text(status, colours);
   text += instances_text(status, colours);

@@ -54,12 +54,15 @@ struct SiteStatus {
   std::string state;
   std::string error;      // why the last reload was refused
   std::string app_error;  // why the last change of [app] was not carried out
+  std::string program_version;
+  int64_t upgrades = 0;
   int64_t supervisor_pid = 0;
   int64_t controller_pid = 0;
   int64_t controller_starts = 0;
   int64_t worker_pid = 0;
   int64_t worker_starts = 0;
   bool worker_connected = false;
+  int64_t workers_retiring = 0;  // of before an upgrade
   std::vector<ListenerStatus> listeners;
   std::vector<InstanceStatus> instances;
   std::optional<TotalsStatus> totals;

@@ -1,7 +1,4 @@
-// The supervisor: the only process with privileges, so it does little and reads
-// nothing but fixed-size records. One thread, one loop: signals, two channels,
-// deadlines. Everything that the site needs to live on when the controller or the
-// worker dies is held here: sockets, instances, their output, the accepted file.
+#include "program/supervisor.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,14 +14,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
-#include "base/log.h"
 #include "program/announcement.h"
-#include "program/child_process.h"
 #include "program/entry.h"
-#include "program/instances.h"
-#include "program/listeners.h"
+#include "program/instance_init.h"
 #include "program/output.h"
 #include "program/process_title.h"
 #include "program/release_folders.h"
@@ -41,92 +37,19 @@ namespace {
 // Numbers for the system users where none can be made (privileges.h).
 constexpr uid_t kOwnNumber = 61'190;
 constexpr uid_t kAppNumber = 61'191;
-// How long the worker may finish what is in flight when the site stops.
-constexpr std::chrono::seconds kDrainLimit{30};
 // Who pressed Ctrl-C is waiting.
 constexpr std::chrono::seconds kInterruptLimit{3};
 // How long the controller may write the last lines of the log.
 constexpr std::chrono::seconds kControllerLimit{2};
 constexpr int kRecordsPerTurn = 64;
 constexpr int kExitCannotStart = 1;
+// The arguments of `take-over`: the program's name, the command, then "check", or
+// the handover's descriptor and the site file.
+constexpr int kCheckArguments = 3;
+constexpr int kTakeOverArguments = 4;
+constexpr int kSitePathArgument = 3;
 
-// The site's end, in order: the worker finishes, the instances end, the controller
-// has written what they said last.
-enum class Phase { kRunning, kDraining, kEnding, kLogging, kEnded };
-
-struct Parts {
-  UpOptions up;
-  Folders folders;
-  User own;
-  User app;
-  bool root = false;
-  Isolation isolation = Isolation::kNamespace;
-  rlim_t descriptors = 1024;
-  uint32_t cores = 1;
-  Descriptor program;  // our own binary
-  Descriptor signals;  // signalfd
-  Descriptor lock;
-  std::unique_ptr<TerraceLog> terrace_log;
-};
-
-class Supervisor {
- public:
-  Supervisor(Parts parts, const Log& log);
-  int run();
-
- private:
-  void turn();
-  int wait_milliseconds() const;
-  void read_signals();
-  void reap();
-  void child_ended(ChildProcess& child, int status);
-  void start_what_is_due();
-  bool start_child(ChildProcess& child);
-  void greet(const ChildProcess& child);
-  void greet_worker();
-  void greet_controller();
-  void connect_both();
-
-  void read_records(ChildProcess& child);
-  void handle(Received& received);
-  void handle_serving();
-  void handle_listen(const Listen& record);
-  void handle_unlisten(const Unlisten& record);
-  void handle_start(const StartInstance& record, const Descriptor& input);
-  void handle_make_release(const MakeRelease& record);
-  void answer_release(uint32_t number, const Result<void>& done);
-  void say_if_limits_are_weak(const StartInstance& record);
-  void send_site_file();
-  void send_secrets();
-
-  void announce(const Listeners::Held& held, bool worker_too);
-  void report(const Instances::Running& running);
-  void report_end(Instances::Running& running);
-
-  void stop(int exit_code, std::chrono::seconds limit = kDrainLimit);
-  void stop_at_once();
-  void end_instances();
-  void advance_stop();
-
-  template <Record T>
-  void tell(ChildProcess& child, const T& record, int descriptor = -1);
-
-  Parts parts_;
-  const Log& log_;
-  ChildProcess controller_;
-  ChildProcess worker_;
-  Listeners listeners_;
-  Instances instances_;
-  Descriptor site_text_;  // what the controller last accepted
-  Descriptor secrets_;    // and the secrets that it had then
-  std::optional<Site> site_;
-  bool serving_ = false;
-  bool limits_said_ = false;
-  Phase phase_ = Phase::kRunning;
-  Time phase_deadline_;
-  int exit_code_ = 0;
-  Time now_ = std::chrono::steady_clock::now();
-};
+}  // namespace
 
 Supervisor::Supervisor(Parts parts, const Log& log)
     : parts_(std::move(parts)),
@@ -150,7 +73,10 @@ Supervisor::Supervisor(Parts parts, const Log& log)
                   .program = parts_.program.get()}) {}
 
 int Supervisor::run() {
-  if (!start_child(worker_) || !start_child(controller_)) return kExitCannotStart;
+  reap();  // what ended while another program was here
+  const bool worker = start_child(worker_);
+  const bool controller = old_controller_ || controller_.alive() || start_child(controller_);
+  if (upgrades_ == 0 && (!worker || !controller)) return kExitCannotStart;
   while (phase_ != Phase::kEnded) turn();
   ::unlink(control_socket(parts_.folders).c_str());
   // The file stays: removing it could take it from a successor that has just locked it.
@@ -167,6 +93,7 @@ void Supervisor::turn() {
   if (ready[1].revents != 0) read_records(controller_);
   if (ready[0].revents != 0) read_signals();
   instances_.kill_overdue(now_);
+  kill_overdue_predecessors();
   instances_.clean_up();
   start_what_is_due();
   if (phase_ != Phase::kRunning) advance_stop();
@@ -180,6 +107,8 @@ int Supervisor::wait_milliseconds() const {
   consider(controller_.due());
   consider(worker_.due());
   consider(instances_.next_kill());
+  if (trial_) consider(trial_->deadline());
+  if (old_controller_) consider(old_controller_->kill_at);
   if (phase_ == Phase::kDraining || phase_ == Phase::kLogging) consider(phase_deadline_);
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
@@ -199,6 +128,9 @@ void Supervisor::read_signals() {
         } else if (phase_ == Phase::kRunning) {
           send_site_file();
         }
+        break;
+      case SIGUSR2:
+        begin_upgrade();
         break;
       case SIGTERM:
       case SIGINT:
@@ -221,6 +153,10 @@ void Supervisor::reap() {
       child_ended(controller_, status);
     } else if (pid == worker_.pid()) {
       child_ended(worker_, status);
+    } else if (trial_ && pid == trial_->pid()) {
+      end_trial(status);
+    } else if (predecessor_ended(pid)) {
+      continue;
     } else if (Instances::Running* running = instances_.ended(pid, status)) {
       report_end(*running);
     }
@@ -261,20 +197,12 @@ bool Supervisor::start_child(ChildProcess& child) {
 
 // ---- what a new controller or worker is told
 
-template <Record T>
-void Supervisor::tell(ChildProcess& child, const T& record, int descriptor) {
-  const Result<void> sent = child.tell(record, descriptor);
-  if (sent || sent.error().code == Code::kUnavailable || sent.error().code == Code::kClosed) return;
-  log_.error("a process of Terrace does not read what it is told; it is started anew",
-             {{"process", child.name()}, {"error", describe(sent.error())}});
-  child.kill(SIGKILL);
-}
-
 void Supervisor::greet(const ChildProcess& child) {
   Welcome welcome;
   welcome.starts = child.starts();
   welcome.cores = parts_.cores;
   welcome.privileged = parts_.root ? 1 : 0;
+  welcome.upgrades = upgrades_;
   welcome.own_user = parts_.own.uid;
   welcome.own_group = parts_.own.gid;
   (void)welcome.site_path.set(parts_.up.site_path);
@@ -314,6 +242,7 @@ void Supervisor::greet_controller() {
     if (running->ended) ended.push_back(running.get());
   }
   for (Instances::Running* running : ended) report_end(*running);
+  say_retiring();
   tell(controller_, Complete{});
   if (phase_ != Phase::kRunning) tell(controller_, Stop{});
 }
@@ -368,6 +297,11 @@ void Supervisor::handle(Received& received) {
     return;
   }
   if (received.as<Serving>()) return handle_serving();
+  if (const auto serves = received.as<WorkerServes>()) {
+    if (serves->starts == worker_.starts()) retire_workers();
+    return;
+  }
+  if (received.as<Upgrade>()) return begin_upgrade();
   log_.error("refused a record of the controller", {{"kind", static_cast<int64_t>(received.kind())}});
 }
 
@@ -481,26 +415,30 @@ void Supervisor::stop(int exit_code, std::chrono::seconds limit) {
   const Stop stop{.limit_ms = static_cast<uint32_t>(std::chrono::milliseconds(limit).count())};
   tell(controller_, stop);
   tell(worker_, stop);
+  for (Predecessor& worker : retiring_) tell_retiring(worker);
 }
 
 void Supervisor::stop_at_once() {
   phase_ = Phase::kEnding;
   worker_.kill(SIGKILL);
+  kill_predecessors();
   instances_.kill_all();
 }
 
 void Supervisor::end_instances() {
   phase_ = Phase::kEnding;
   worker_.kill(SIGKILL);
+  kill_predecessors();
   instances_.terminate_all(now_);
 }
 
 void Supervisor::advance_stop() {
   const bool late = now_ >= phase_deadline_;
+  const bool worker_gone = !worker_.alive() && retiring_.empty();
   if (phase_ == Phase::kDraining && late)
     log_.warning("requests in flight were cut off: the worker took too long");
-  if (phase_ == Phase::kDraining && (late || !worker_.alive())) end_instances();
-  if (phase_ == Phase::kEnding && instances_.empty() && !worker_.alive()) {
+  if (phase_ == Phase::kDraining && (late || worker_gone)) end_instances();
+  if (phase_ == Phase::kEnding && instances_.empty() && worker_gone) {
     phase_ = Phase::kLogging;
     phase_deadline_ = now_ + kControllerLimit;
     controller_.finish();
@@ -512,12 +450,14 @@ void Supervisor::advance_stop() {
 
 // ---- the beginning
 
+namespace {
+
 // Signals come through a descriptor, so that they and everything else have one order.
 Descriptor take_signals() {
   ::signal(SIGPIPE, SIG_IGN);
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGHUP, SIGTERM, SIGINT}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGCHLD, SIGHUP, SIGUSR2, SIGTERM, SIGINT}) ::sigaddset(&set, signal);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   return Descriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
@@ -557,10 +497,23 @@ void say_what_is_closed(const Parts& parts, const Log& log) {
   }
 }
 
-bool prepare(Parts& parts, Log& log) {
+void find_users(Parts& parts, const Log& log) {
   parts.root = ::geteuid() == 0;
   parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
   parts.app = parts.root ? system_user(kAppUser, kAppNumber, log) : parts.own;
+}
+
+// What is the same for a supervisor that begins and one that takes over.
+void prepare_process(Parts& parts, int argc, char** argv) {
+  own_process_title(argc, argv);
+  set_process_title("terrace: supervisor");
+  ::umask(022);
+  parts.signals = take_signals();
+  parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+}
+
+bool prepare(Parts& parts, Log& log) {
+  find_users(parts, log);
   parts.folders = folders_of(parts.up.site_path, parts.root);
   if (const Result<void> made = make_site_folders(parts.folders, parts.own); !made) {
     log.error(
@@ -577,7 +530,6 @@ bool prepare(Parts& parts, Log& log) {
   }
   parts.lock = std::move(*lock);
   parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, &parts.own);
-  parts.program = Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   parts.cores = static_cast<uint32_t>(usable_cores());
   parts.isolation = possible_isolation();
   say_what_is_off(parts, log);
@@ -585,19 +537,58 @@ bool prepare(Parts& parts, Log& log) {
   return true;
 }
 
+// The parts as the program before us had them.
+Parts parts_of(const Handover& handover) {
+  Parts parts{.up = {.site_path = handover.site_path}};
+  parts.folders = handover.folders;
+  parts.isolation = handover.isolation;
+  parts.descriptors = handover.descriptors;
+  parts.cores = handover.cores;
+  parts.program_path = handover.program;
+  parts.lock = Descriptor(handover.lock);
+  return parts;
+}
+
+// What cannot be read cannot be kept: the children of the program before us end, and
+// the site starts as on any other day.
+int start_anew(int argc, char** argv, const Log& log, const Error& error) {
+  log.error("the state of the program before cannot be read: all of it ends and the site starts anew",
+            {{"error", describe(error)}});
+  kill_descendants();
+  ::close_range(3, ~0U, 0);
+  return run_supervisor(argc, argv, {.site_path = argv[kSitePathArgument]});
+}
+
 }  // namespace
 
 int run_supervisor(int argc, char** argv, const UpOptions& options) {
   Log log("supervisor");
   Parts parts{.up = options};
-  own_process_title(argc, argv);
-  set_process_title("terrace: supervisor");
-  ::umask(022);
-  parts.signals = take_signals();
+  parts.program_path = installed_program(argv[0]);
+  prepare_process(parts, argc, argv);
   parts.descriptors = raise_descriptor_limit();
   if (!prepare(parts, log)) return kExitCannotStart;
   if (::chdir("/") != 0) return kExitCannotStart;
   return Supervisor(std::move(parts), log).run();
+}
+
+int run_take_over(int argc, char** argv) {
+  if (argc == kCheckArguments && std::string_view(argv[2]) == kTakeOverCheck) return run_take_over_check();
+  if (argc != kTakeOverArguments) return kExitCannotStart;
+  Log log("supervisor");
+  Descriptor memory(std::atoi(argv[2]));
+  const Result<std::string> text = read_text_descriptor(memory.get(), kHandoverBytesMax);
+  memory.reset();
+  const Result<Handover> handover = text ? read_handover(*text) : std::unexpected(text.error());
+  if (!handover) return start_anew(argc, argv, log, handover.error());
+  keep_over_exec(*handover, false);
+  Parts parts = parts_of(*handover);
+  find_users(parts, log);
+  prepare_process(parts, argc, argv);
+  parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, &parts.own);
+  Supervisor supervisor(std::move(parts), log);
+  supervisor.adopt(*handover);
+  return supervisor.run();
 }
 
 }  // namespace terrace::program

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +34,17 @@ namespace {
 constexpr size_t kSiteBytesMax = 1 << 20;
 // How long a rotated access log is still written, at most.
 constexpr Duration kLookInterval = std::chrono::milliseconds(500);
+
+static_assert(kRetireSignal == SIGUSR2);
+
+// Before the first thread, so that all of them leave the signal to the descriptor.
+Descriptor take_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, kRetireSignal);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return Descriptor(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
 
 class Worker final : public CoreEvents {
  public:
@@ -73,6 +86,7 @@ class Worker final : public CoreEvents {
   void look_at_access_log();
   int wait_milliseconds() const;
   void pass_on_what_cores_said();
+  void read_signals();
   void wake();
   template <class T>
   void tell_controller(const T& record);
@@ -86,6 +100,7 @@ class Worker final : public CoreEvents {
   Welcome welcome_;
   Descriptor controller_;
   Descriptor events_;
+  Descriptor signals_;
   std::vector<CoreThread> cores_;
   std::mutex mutex_;  // what follows; not taken for requests
   Said said_;
@@ -262,6 +277,20 @@ void Worker::handle(Received& message) {
   }
 }
 
+// A successor serves, perhaps of another version: a signal is all that the two
+// supervisors have in common to say it with. The second time: the site stops.
+void Worker::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (std::exchange(stopping_, true)) {
+      on_cores([](Core& core) { core.stop(kDrainLimit); });
+      continue;
+    }
+    set_process_title("terrace: draining worker");
+    on_cores([](Core& core) { core.retire(); });
+  }
+}
+
 // The admin address belongs to the first core, the others to core index modulo cores.
 void Worker::add_listener(Received& message, const Listener& record) {
   CoreThread& one = cores_[record.purpose == Purpose::kAdmin ? 0 : record.index % cores_.size()];
@@ -393,6 +422,7 @@ void Worker::join_cores() {
 
 int Worker::run() {
   const Log& log = log_;
+  signals_ = take_signals();
   Result<Received> first = fail(Code::kWouldBlock, "welcome");
   while (!first && first.error().code == Code::kWouldBlock) {
     pollfd wait{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0};
@@ -412,12 +442,14 @@ int Worker::run() {
   while (!supervisor_gone_ && !(stopping_ && stopped_ == cores_.size())) {
     pollfd waits[] = {{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0},
                       {.fd = events_.get(), .events = POLLIN, .revents = 0},
-                      {.fd = controller_.get(), .events = POLLIN, .revents = 0}};
-    ::poll(waits, 3, wait_milliseconds());
+                      {.fd = controller_.get(), .events = POLLIN, .revents = 0},
+                      {.fd = signals_.get(), .events = POLLIN, .revents = 0}};
+    ::poll(waits, std::size(waits), wait_milliseconds());
     if (clock_.now() - access_log_looked_ >= kLookInterval) look_at_access_log();
     if (waits[1].revents != 0) pass_on_what_cores_said();
     if (controller_ && waits[2].revents != 0) read_channel(controller_.get(), false);
     if (waits[0].revents != 0) read_channel(kSupervisorChannel, true);
+    if (waits[3].revents != 0) read_signals();
   }
   join_cores();
   // The cores are stopped in the middle of their periodic work: leave without

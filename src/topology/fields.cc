@@ -336,6 +336,12 @@ std::vector<Field> request_fields(WebTable& web) {
        .minimum = 100,
        .maximum = kHour,
        .example = R"("30s")"},
+      {.name = "drain_timeout",
+       .about = "How long WebSockets, downloads and other long answers may go on in a process that `terrace "
+                "upgrade` has replaced. What is left then is cut off.",
+       .slot = &web.drain_timeout,
+       .maximum = 24 * kHour,
+       .example = R"("10m")"},
       {.name = "connections_max",
        .about = "Connections of clients at the same time; more are answered with 503 and closed.",
        .slot = &web.connections_max,

@@ -71,6 +71,7 @@ struct WebTable {
   int64_t body_bytes_max = 100 << 20;
   std::chrono::milliseconds head_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};
+  std::chrono::milliseconds drain_timeout{3'600'000};  // of a worker that an upgrade has replaced
   int connections_max = 10'000;
 };
 

@@ -251,12 +251,13 @@ class Load:
     `fresh` each request has a connection of its own; otherwise connections are
     kept, and one that ends before any byte of an answer is replaced and the
     request sent once more, as RFC 9112 section 9.3.1 allows: only if that fails
-    too is it a failure.
+    too is it a failure. Without `resend` it is one at once.
     """
 
     def __init__(self, port: int, path: str = "/", rate: float = 200, clients: int = 4, fresh: bool = False,
                  expect=lambda response: response.status == 200, method: str = "GET", body: bytes = b"",
-                 deadline: float = DEADLINE):
+                 deadline: float = DEADLINE, resend: bool = True):
+        self.resend = resend
         self.port, self.path, self.fresh, self.expect = port, path, fresh, expect
         self.method, self.body, self.deadline = method, body, deadline
         self.interval = clients / rate
@@ -316,7 +317,7 @@ class Load:
                 return connection, connection.request(self.method, self.path, body=self.body)
             except (ConnectionEnded, ConnectionError):
                 connection.close()
-                if connection.received:
+                if connection.received or not self.resend:
                     raise
         connection = Connection(self.port, self.deadline)
         try:
