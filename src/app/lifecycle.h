@@ -77,7 +77,7 @@ struct Action {
     kPublish,    // tell the proxy its phase, and note it for a successor
     kNote,       // note it for a successor; nothing to tell the proxy
     kWithdraw,   // tell the proxy to forget it
-    kTerminate,  // SIGTERM
+    kTerminate,  // SIGTERM; note it for a successor
     kKill,       // SIGKILL
     // Only to be said:
     kTimedOut,   // not healthy within start_timeout

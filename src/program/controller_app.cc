@@ -203,6 +203,8 @@ void Controller::carry_out(const Action& action) {
       return tell_worker(update);
     }
     case Action::Kind::kTerminate:
+      note(action.slot, action.generation);
+      [[fallthrough]];
     case Action::Kind::kKill:
       signal.signal = action.kind == Action::Kind::kKill ? SIGKILL : SIGTERM;
       if (!stopping_) tell_supervisor(signal);
