@@ -21,8 +21,6 @@ struct Later {
   std::string_view comes_with;
 };
 constexpr std::array kLater = {
-    Later{"deploy", "step 0, a server of your own"},
-    Later{"rollback", "step 0, a server of your own"},
     Later{"dns", "step 0, a server of your own"},
     Later{"backup", "step 0, a server of your own"},
     Later{"restore", "step 0, a server of your own"},
@@ -202,6 +200,49 @@ void add_restart(CLI::App& app, CommandLine& line) {
   add_json(restart, line);
 }
 
+void add_deploy(CLI::App& app, CommandLine& line) {
+  CLI::App& deploy = add_command(
+      app, line, Command::kDeploy, "deploy", "Makes a release of a folder or a tar archive and lets it serve",
+      "The release is unpacked, built and migrated while the one before serves; its instances\n"
+      "start beside the old ones, and when all are healthy the site switches over in one step.\n"
+      "For the time of `[app] bake` it is compared with the one before: when it is worse, that\n"
+      "one serves again. Whatever fails, the release before goes on serving: exit status 1.\n"
+      "Ctrl-C before the switch calls it off.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace deploy .\n"
+      "  git archive HEAD | ssh server sudo terrace deploy -\n"
+      "  terrace deploy - < shop-1.2.tar.gz");
+  deploy.add_option("FOLDER", line.what, "The folder (this one), or - for a tar archive on standard input")
+      ->type_name("");
+  add_file(deploy, line);
+  add_json(deploy, line);
+}
+
+void add_rollback(CLI::App& app, CommandLine& line) {
+  CLI::App& rollback =
+      add_command(app, line, Command::kRollback, "rollback", "Lets the release before this one serve again",
+                  "Its instances start beside the others, and when all are healthy the site switches over\n"
+                  "in one step. The database stays as it is: a rollback migrates nothing.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace rollback");
+  add_file(rollback, line);
+  add_json(rollback, line);
+}
+
+void add_releases(CLI::App& app, CommandLine& line) {
+  CLI::App& releases =
+      add_command(app, line, Command::kReleases, "releases", "Lists the releases, and which one serves",
+                  "The last three are kept, and always the one that serves and the one before it.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace releases\n"
+                  "  terrace releases --json | jq .current");
+  add_file(releases, line);
+  add_json(releases, line);
+}
+
 // A secret that was typed where none belongs is not repeated by what refuses it.
 void check_secret(CommandLine& line, const std::vector<std::string>& rest) {
   const bool lists = line.what == "list";
@@ -291,6 +332,9 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_logs(app, line);
   add_reload(app, line);
   add_restart(app, line);
+  add_deploy(app, line);
+  add_rollback(app, line);
+  add_releases(app, line);
   add_secret(app, line);
   add_upgrade(app, line);
   add_schema(app, line);

@@ -28,6 +28,9 @@ enum class Command : uint8_t {
   kReload,
   kRestart,
   kUpgrade,
+  kDeploy,
+  kRollback,
+  kReleases,
   kSecret,
   kSchema,
   kVersion
@@ -50,9 +53,9 @@ struct CommandLine {
   std::string until;
   std::string level;  // "warning"; empty: all
   std::string grep;
-  std::string what;       // of restart: "app"; of secret: "set", "list", "remove"
-  std::string name;       // of a secret
-  std::string folder;     // of init; empty: the current one
+  std::string what;    // of restart: "app"; of deploy: the folder or "-"; of secret: "set", "list", "remove"
+  std::string name;    // of a secret
+  std::string folder;  // of init; empty: the current one
   std::string framework;  // of init; empty: whatever it is
 };
 

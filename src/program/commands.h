@@ -16,6 +16,9 @@ int run_reload(const CommandLine& line);
 int run_restart(const CommandLine& line);
 int run_secret(const CommandLine& line);
 int run_upgrade(const CommandLine& line);
+int run_deploy(const CommandLine& line);
+int run_rollback(const CommandLine& line);
+int run_releases(const CommandLine& line);
 int run_schema(const CommandLine& line);
 int run_version(const CommandLine& line);
 

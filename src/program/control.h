@@ -54,6 +54,29 @@
 //     connection ends without an answer, and `status` counts one more in "upgrades".
 //     Else {"ok": false, "error": "…", "busy": true}; busy: it is worth asking again.
 //
+//   {"command": "deploy", "by": "anna@192.0.2.7"}
+//     {"ready": true, "release": 7}: now the client sends a tar archive in frames
+//     (upload.h). Progress lines follow, whose word is the phase: "upload", "prepare",
+//     "build", "migrate", "start", "bake"; last
+//     {"ok": true, "release": 7, "serving": 7, "seconds": 75.5} or
+//     {"ok": false, "error": "…", "release": 7, "serving": 6, "phase": "build",
+//      "output": ["line", …], "seconds": 3.1}
+//     "serving" 0 is the site's own folder. Without "ready" it is refused at once.
+//
+//   {"command": "rollback", "by": "…"}
+//     The same without an upload; the phase is "start".
+//
+//   {"command": "cancel-deploy"}
+//     {"ok": true} when the deploy will end without its switch; that it has ended is
+//     said to who asked for it.
+//
+//   {"command": "releases"}
+//     {"ok": true, "current": 7, "previous": 6,
+//      "releases": [{"number": 7, "made": 1700000000, "state": "ready" | "building" | "failed",
+//                    "bytes": 20480, "reason": "…"}],
+//      "deploy": {"release": 8, "rollback": false, "phase": "build", "by": "…",
+//                 "since": 1700000000, "seconds": 12.5}}    absent when none is under way
+//
 //   {"command": "stop"}
 //     {"ok": true}, then the site stops as on SIGTERM. The socket is gone when it has.
 

@@ -72,6 +72,23 @@ Result<std::string> ControlQuestion::answer(std::chrono::milliseconds wait) {
   }
 }
 
+// What it says meanwhile is taken, so that neither side waits for the other.
+Result<void> ControlQuestion::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    pollfd ready{.fd = connection_.get(), .events = POLLIN | POLLOUT, .revents = 0};
+    if (::poll(&ready, 1, -1) < 0 && errno != EINTR) return fail_system("poll");
+    if ((ready.revents & (POLLIN | POLLHUP)) != 0) {
+      if (const Result<void> read = read_more(); !read) return fail(Code::kClosed, "send");
+    }
+    if ((ready.revents & POLLOUT) == 0) continue;
+    const ssize_t n = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n < 0) return fail(Code::kClosed, "send");
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
 Result<void> ControlQuestion::read_more() {
   std::array<char, 16 * 1024> bytes;
   const ssize_t n = ::read(connection_.get(), bytes.data(), bytes.size());

@@ -23,6 +23,9 @@ class ControlQuestion {
   // line. kTimeout when it has not come yet (call again), kClosed when the controller
   // went away, kLimit when it says too much.
   Result<std::string> answer(std::chrono::milliseconds wait);
+  // Sends more, as a command that takes an upload expects it. kClosed when the controller
+  // wants no more: its answer says why.
+  Result<void> send(std::string_view bytes);
 
  private:
   explicit ControlQuestion(Descriptor connection) : connection_(std::move(connection)) {}

@@ -32,7 +32,8 @@ Controller::Controller(Reactor& reactor, Log& log)
       jobs_(reactor, scope_, app_log_, *this),
       log_keeper_(log),
       rolled_(reactor),
-      upgrade_answered_(reactor) {}
+      upgrade_answered_(reactor),
+      release_answered_(reactor) {}
 
 Result<void> Controller::start() {
   supervisor_.socket = Descriptor(kSupervisorChannel);
@@ -76,6 +77,7 @@ void Controller::handle(Received& received) {
   if (const auto ended = received.as<InstanceEnded>()) {
     return ended->slot >= kSlotsMax ? jobs_.handle(*ended) : handle_ended(*ended);
   }
+  if (const auto folder = received.as<ReleaseFolder>()) return handle_release_folder(*folder);
   if (received.as<Complete>()) return handle_complete();
   if (const auto started = received.as<WorkerStarted>()) {
     worker_started_ = *started;
@@ -98,6 +100,7 @@ void Controller::handle_welcome(const Welcome& welcome) {
   folders_ = {.state = std::string(welcome.state.view()),
               .run = std::string(welcome.run.view()),
               .log = std::string(welcome.log.view())};
+  load_releases();
   terrace_log_ = copy_to_terrace_log(log_, folders_.log);
   if (const Result<void> opened = app_log_.open(folders_.log + "/app.log"); !opened)
     log_.error("cannot open the app's log", {{"error", describe(opened.error())}});
@@ -121,10 +124,12 @@ void Controller::handle_reload(const Reload& record, Descriptor file) {
 void Controller::handle_complete() {
   complete_ = true;
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
+  migrated_ = !all.empty() || releases_.current() != 0;
   for (const AdoptedInstance& adopted : all) adopt(adopted);
   configure_app();
   for (AdoptedInstance& adopted : all) take_over(std::move(adopted));
   for (const InstanceEnded& ended : std::exchange(ended_before_, {})) handle_ended(ended);
+  scope_.spawn(clean_up_releases());
 }
 
 Controller::ListenerState* Controller::listener(Purpose purpose, std::string_view requested) {

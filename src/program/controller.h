@@ -30,6 +30,7 @@
 #include "program/jobs.h"
 #include "program/launch.h"
 #include "program/log_keeper.h"
+#include "program/releases.h"
 #include "program/terrace_log.h"
 #include "program/waiting.h"
 #include "reactor/mailbox.h"
@@ -37,6 +38,8 @@
 #include "topology/load.h"
 
 namespace terrace::program {
+
+struct Deploy;
 
 // One end of a channel with its watch.
 struct Link {
@@ -55,8 +58,9 @@ struct ManagedInstance {
   Lines lines;
   std::deque<std::string> last_lines;
   health::RiseFall health;
-  Alarm probe_now;     // cuts the wait for the next probe short
-  bool ended = false;  // the instance, not yet its output
+  std::string last_probe;  // what came of it, for people: "answered 500"
+  Alarm probe_now;         // cuts the wait for the next probe short
+  bool ended = false;      // the instance, not yet its output
   Time started;
 };
 
@@ -162,6 +166,7 @@ class Controller final : net::Acceptor, JobStarter {
 
   // controller_app.cc: the instances
   void configure_app();
+  app::LifecyclePlan plan_of(const topology::Site& site) const;
   void adopt(const AdoptedInstance& adopted);
   void take_over(AdoptedInstance adopted);
   std::shared_ptr<ManagedInstance> manage(const InstanceRunning& record, Descriptor output);
@@ -184,6 +189,45 @@ class Controller final : net::Acceptor, JobStarter {
   Duration probe_pause(const ManagedInstance& instance) const;
   const app::Member* member_of(const ManagedInstance& instance) const;
 
+  // controller_deploy.cc: deploys and rollbacks
+  std::string why_no_deploy() const;
+  std::shared_ptr<Deploy> begin_deploy(Conversation& talk, std::string by);
+  Task<std::string> go_through_phases(Deploy& deploy);
+  Task<std::string> switch_to_release(Deploy& deploy);
+  Task<std::string> bake_release(Deploy& deploy);
+  Task<std::string> end_deploy(Deploy& deploy, std::string problem);
+  const topology::Site& site_of(const app::Member& member) const;
+  void switched();
+  void went_back();
+  void switch_failed(const app::Action& action);
+  void serve_release(const char* prepared, const ReleaseTable& table);
+
+  // controller_release.cc: the files of releases
+  struct BesideJob {
+    explicit BesideJob(Reactor& reactor) : ended(reactor) {}
+    JobResult result;
+    Event ended;
+  };
+  ReleaseFile release_file() const;
+  void load_releases();
+  void handle_release_folder(const ReleaseFolder& record);
+  Task<std::string> make_release(uint32_t number);
+  Task<std::string> wait_for_release(uint32_t number);
+  Task<void> remove_unneeded_releases(uint32_t last);
+  Task<void> clean_up_releases();
+  JobPlan job_in(const std::string& folder, const std::string& name, uint32_t number) const;
+  std::vector<topology::Named> job_environment() const;
+  Task<void> run_beside(std::shared_ptr<BesideJob> beside, JobPlan plan);
+  Task<std::string> run_phase_job(Deploy& deploy, JobPlan plan, std::string what);
+  Task<std::string> unpack_release(Deploy& deploy);
+  Task<std::string> receive_upload(Deploy& deploy, net::Stream& sink);
+  Task<std::string> prepare_release(Deploy& deploy);
+  Task<std::string> build_release(Deploy& deploy);
+  Task<std::string> migrate_release(Deploy& deploy);
+  void note_site_file(Deploy& deploy, const std::string& folder);
+  std::string missing_folder(const topology::Site& site) const;
+  Task<void> migrate_first();
+
   // JobStarter
   void start_job(const StartInstance& record, int input) override;
   void signal_job(const SignalInstance& record) override;
@@ -204,6 +248,10 @@ class Controller final : net::Acceptor, JobStarter {
   Task<std::string> answer_reload();
   Task<std::string> answer_restart();
   Task<std::string> answer_upgrade();
+  Task<std::string> answer_deploy(Conversation& talk, std::string by);
+  Task<std::string> answer_rollback(Conversation& talk, std::string by);
+  std::string answer_cancel();
+  std::string answer_releases() const;
   Task<void> refresh_stats();
 
   Reactor& reactor_;
@@ -253,6 +301,15 @@ class Controller final : net::Acceptor, JobStarter {
   Event rolled_;
   std::string upgrade_refused_;
   Event upgrade_answered_;
+
+  ReleaseTable releases_;
+  bool releases_readable_ = true;
+  std::shared_ptr<Deploy> deploy_;                     // under way
+  std::map<uint32_t, ReleaseFolder> release_answers_;  // by number, until they are heard
+  Event release_answered_;
+  bool removing_ = false;         // folders of releases that nobody needs
+  bool first_migration_ = false;  // under way
+  bool migrated_ = false;         // or not needed
 
   std::unique_ptr<net::Listener> control_;
   int conversations_ = 0;  // on the control socket

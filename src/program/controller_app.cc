@@ -82,13 +82,23 @@ std::string instance_name(uint32_t slot) { return fmt::format("app-{}", slot + 1
 // ---- what is wanted, and what runs already
 
 void Controller::configure_app() {
-  if (!site_ || !complete_ || stopping_) return;
-  const int instances = topology::derive(*site_, static_cast<int>(welcome_.cores)).instances;
-  lifecycle_.configure({.instances = std::min(static_cast<uint32_t>(instances), kSlotsMax),
-                        .recipe = recipe_of(*site_),
-                        .start_timeout = site_->app.start_timeout,
-                        .grace = site_->app.grace},
-                       reactor_.now());
+  if (!site_ || !complete_ || stopping_ || first_migration_) return;
+  const bool migrates = !site_->app.run.empty() && !site_->app.migrate.empty();
+  if (!migrated_ && migrates) {
+    first_migration_ = true;
+    scope_.spawn(migrate_first());
+    return;
+  }
+  migrated_ = true;
+  lifecycle_.configure(plan_of(*site_), reactor_.now());
+}
+
+app::LifecyclePlan Controller::plan_of(const topology::Site& site) const {
+  const int instances = topology::derive(site, static_cast<int>(welcome_.cores)).instances;
+  return {.instances = std::min(static_cast<uint32_t>(instances), kSlotsMax),
+          .recipe = recipe_of(site),
+          .start_timeout = site.app.start_timeout,
+          .grace = site.app.grace};
 }
 
 void Controller::adopt(const AdoptedInstance& adopted) {
@@ -209,6 +219,12 @@ void Controller::carry_out(const Action& action) {
       signal.signal = action.kind == Action::Kind::kKill ? SIGKILL : SIGTERM;
       if (!stopping_) tell_supervisor(signal);
       return;
+    case Action::Kind::kSwitched:
+      return switched();
+    case Action::Kind::kSwitchFailed:
+      return switch_failed(action);
+    case Action::Kind::kWentBack:
+      return went_back();
     default:
       return say(action);
   }
@@ -275,8 +291,10 @@ void Controller::start_instance(uint32_t slot, uint32_t generation) {
 }
 
 Result<void> Controller::ask_for_instance(uint32_t slot, uint32_t generation) {
+  const Member* member = lifecycle_.find(slot, generation);
+  const topology::Site& site = member == nullptr ? *site_ : site_of(*member);
   ListenPlace place;
-  if (site_->app.socket == topology::AppSocket::kUnix) {
+  if (site.app.socket == topology::AppSocket::kUnix) {
     place.socket = fmt::format("{}/app/{}-{}.sock", folders_.run, slot + 1, generation);
   } else {
     const auto is_ours = [this](uint16_t port) {
@@ -290,7 +308,7 @@ Result<void> Controller::ask_for_instance(uint32_t slot, uint32_t generation) {
   const EnvironmentOptions options{
       .root = welcome_.privileged != 0, .state_folder = folders_.state, .own = ::getenv};
   const Result<StartInstance> record =
-      start_record(*site_, instance_environment(*site_, place, options), place, slot, generation);
+      start_record(site, instance_environment(site, place, options), place, slot, generation);
   if (!record) return std::unexpected(record.error());
   tell_supervisor(*record);
   return {};
@@ -388,6 +406,8 @@ Task<void> Controller::probe_while_running(std::shared_ptr<ManagedInstance> inst
     const Result<int> status = co_await health::probe(reactor_, std::move(request));
     if (instance->ended) co_return;
     const bool success = status && *status < 400;
+    instance->last_probe =
+        status ? fmt::format("answers {}", *status) : "has no answer, " + describe(status.error());
     // Before its first success an instance has no health that it could lose.
     const bool unknown = instance->health.state() == health::Health::kUnknown;
     if ((success || !unknown) && instance->health.probed(success)) {

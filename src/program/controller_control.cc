@@ -25,9 +25,13 @@ constexpr int kConversationsMax = 16;
 constexpr milliseconds kStatsPatience{500};
 constexpr milliseconds kStatsPause{4};
 
-// Texts of the site and of the app are not all UTF-8; JSON is.
 std::string line_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string text_in(const Json& request, const char* key) {
+  const Json text = request.value(key, Json());
+  return text.is_string() ? text.get<std::string>() : "";
 }
 
 std::string failure(const std::string& text) { return line_of({{"ok", false}, {"error", text}}); }
@@ -168,7 +172,7 @@ Task<void> Controller::serve(Descriptor socket) {
   --conversations_;
 }
 
-Task<std::string> Controller::answer(std::string_view line, Conversation& /*conversation*/) {
+Task<std::string> Controller::answer(std::string_view line, Conversation& conversation) {
   const Json request = Json::parse(line, nullptr, false);
   std::string command;
   if (request.is_object() && request.contains("command") && request["command"].is_string())
@@ -189,6 +193,16 @@ Task<std::string> Controller::answer(std::string_view line, Conversation& /*conv
     const std::string refused = co_await answer_upgrade();
     co_return refused;
   }
+  if (command == "deploy") {
+    const std::string deployed = co_await answer_deploy(conversation, text_in(request, "by"));
+    co_return deployed;
+  }
+  if (command == "rollback") {
+    const std::string rolled_back = co_await answer_rollback(conversation, text_in(request, "by"));
+    co_return rolled_back;
+  }
+  if (command == "cancel-deploy") co_return answer_cancel();
+  if (command == "releases") co_return answer_releases();
   if (command == "stop") {
     tell_supervisor(StopSite{});
     co_return line_of({{"ok", true}});
@@ -281,6 +295,7 @@ Task<std::string> Controller::answer_reload() {
 
 // Only a refusal is answered: an upgrade that works ends us and the conversation.
 Task<std::string> Controller::answer_upgrade() {
+  if (deploy_) co_return line_of({{"ok", false}, {"error", "a deploy is under way"}, {"busy", true}});
   upgrade_answered_.reset();
   tell_supervisor(Upgrade{});
   co_await upgrade_answered_.wait();
@@ -293,6 +308,7 @@ Task<std::string> Controller::answer_upgrade() {
 
 Task<std::string> Controller::answer_restart() {
   if (!site_ || site_->app.run.empty()) co_return failure("there is no application");
+  if (deploy_) co_return failure("a deploy is under way");
   if (lifecycle_.rolling()) co_return failure("a restart is under way already");
   roll_result_.reset();
   lifecycle_.roll(reactor_.now());

@@ -64,7 +64,9 @@ Task<void> Controller::reload_when_asked() {
 
 Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets) {
   const std::string path(welcome_.site_path.view());
+  if (deploy_) co_return ReloadResult{.text = "error: a deploy is under way; reload when it is done\n"};
   topology::LoadOptions options;
+  options.root = release_root(folders_.state, releases_);
   options.inputs = inputs_with(secrets);
   const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
@@ -185,6 +187,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
   topology::LoadOptions options;
   options.look_at_folders = false;
   options.inputs = inputs_with(std::exchange(secrets_, {}));
+  options.root = release_root(folders_.state, releases_);
   topology::LoadedSite loaded;
   if (read) loaded = topology::load_site_text(*read, std::string(record.path.view()), options);
   if (!loaded.site) {

@@ -18,6 +18,8 @@ class Conversation {
   // kPendingBytesMax new lines are dropped: a client that does not read holds nothing
   // up, and one that has left neither.
   void progress(std::string_view step, std::string_view line);
+  // Any other line, likewise; without its end.
+  void say(std::string_view line);
   // What the socket has not taken yet, to be sent before the answer.
   std::string take_pending() { return std::move(pending_); }
 

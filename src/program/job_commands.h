@@ -15,9 +15,11 @@ using JobCommand = int (*)(std::span<const char* const> arguments);
 // Null when `name` is none of them.
 JobCommand find_job_command(std::string_view name);
 
-// job-link RELEASE WRITABLE PATH…: makes each PATH of the release a link to the same
-// path below WRITABLE, where it outlives releases. What the first release has there is
-// copied, later ones give way to it.
+// job-link RELEASE FOLDER WRITABLE LINK DATABASE PATH…: makes each PATH of the release a
+// link to the same path below WRITABLE, where it outlives releases, and LINK one to the
+// file DATABASE. An empty LINK is none. The first time what is there is copied: from
+// FOLDER, from which the site ran until now (empty: from a release), else from the
+// release. Later releases give way to what is kept.
 int run_job_link(std::span<const char* const> arguments);
 
 }  // namespace terrace::program

@@ -16,43 +16,62 @@ namespace fs = std::filesystem;
 
 constexpr auto kCopy = fs::copy_options::recursive | fs::copy_options::copy_symlinks;
 
-// The first time: what the release has there, or an empty folder. Beside its place
-// first, so that a copy that was cut short is never taken for the whole.
-void keep(const fs::path& in_release, const fs::path& kept) {
-  if (fs::exists(fs::symlink_status(kept))) return;
+bool is_there(const fs::path& path) { return fs::exists(fs::symlink_status(path)); }
+
+// A link on the way would lead out of the release.
+void refuse_links_above(const fs::path& path) {
+  if (fs::weakly_canonical(path.parent_path()) != path.parent_path())
+    throw fs::filesystem_error("a link is on the way", path, std::make_error_code(std::errc::too_many_links));
+}
+
+// Only the first time. Beside its place first, so that a copy that was cut short is never
+// taken for the whole.
+void keep(const fs::path& from, const fs::path& kept) {
+  if (is_there(kept)) return;
   fs::create_directories(kept.parent_path());
   const fs::path partial = kept.string() + ".partial";
   fs::remove_all(partial);
-  const fs::file_status there = fs::symlink_status(in_release);
-  if (fs::is_directory(there) || fs::is_regular_file(there)) {
-    fs::copy(in_release, partial, kCopy);
-  } else {
-    fs::create_directory(partial);
-  }
+  fs::copy(from, partial, kCopy);
   fs::rename(partial, kept);
 }
 
-void link(const fs::path& release, const fs::path& writable, const fs::path& path) {
-  const fs::path in_release = (release / path).lexically_normal();
+void link(const fs::path& name, const fs::path& target) {
+  fs::remove_all(name);
+  fs::create_directories(name.parent_path());
+  fs::create_symlink(target, name);
+  fmt::print("{} -> {}\n", name.filename().string(), target.string());
+}
+
+void link_writable(const fs::path& release, const fs::path& folder, const fs::path& writable,
+                   const fs::path& path) {
+  const fs::path name = (release / path).lexically_normal();
   const fs::path kept = (writable / path).lexically_normal();
-  // A link on the way would lead out of the release.
-  if (fs::weakly_canonical(in_release.parent_path()) != in_release.parent_path())
-    throw fs::filesystem_error("a link is on the way", in_release,
-                               std::make_error_code(std::errc::too_many_links));
-  keep(in_release, kept);
-  fs::remove_all(in_release);
-  fs::create_directories(in_release.parent_path());
-  fs::create_symlink(kept, in_release);
-  fmt::print("{} -> {}\n", path.string(), kept.string());
+  refuse_links_above(name);
+  for (const fs::path& from : {folder.empty() ? folder : folder / path, name}) {
+    const fs::file_status status = fs::symlink_status(from);
+    if (fs::is_directory(status) || fs::is_regular_file(status)) keep(from, kept);
+  }
+  if (!is_there(kept)) fs::create_directories(kept);
+  link(name, kept);
+}
+
+void link_database(const fs::path& release, const fs::path& database, const fs::path& path) {
+  const fs::path name = (release / path).lexically_normal();
+  refuse_links_above(name);
+  if (fs::is_regular_file(fs::symlink_status(name))) keep(name, database);
+  link(name, database);
 }
 
 }  // namespace
 
 int run_job_link(std::span<const char* const> arguments) {
-  if (arguments.size() < 2) return kExitCannotRead;
+  constexpr size_t kPaths = 5;
+  if (arguments.size() < kPaths) return kExitCannotRead;
   try {
-    for (const char* path : arguments.subspan(2))
-      link(fs::canonical(arguments[0]), fs::canonical(arguments[1]), path);
+    const fs::path release = fs::canonical(arguments[0]);
+    if (*arguments[3] != '\0') link_database(release, arguments[4], arguments[3]);
+    for (const char* path : arguments.subspan(kPaths))
+      link_writable(release, arguments[1], fs::canonical(arguments[2]), path);
   } catch (const fs::filesystem_error& error) {
     fmt::print("terrace: {}\n", error.what());
     return kExitFailure;

@@ -58,6 +58,12 @@ int run(int argc, char** argv, const CommandLine& line) {
       return run_secret(line);
     case Command::kUpgrade:
       return run_upgrade(line);
+    case Command::kDeploy:
+      return run_deploy(line);
+    case Command::kRollback:
+      return run_rollback(line);
+    case Command::kReleases:
+      return run_releases(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:

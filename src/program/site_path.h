@@ -14,6 +14,10 @@ inline constexpr const char* kSystemSiteFile = "/etc/terrace/site.toml";
 // ./site.toml, else /etc/terrace/site.toml. Nothing when no such file is there.
 std::optional<std::string> find_site(const std::string& file);
 
+// The same; but when only the machine's own site runs, that one: who deploys may stand
+// in a project with a site file of its own.
+std::optional<std::string> find_running_site(const std::string& file);
+
 // The same file as the person named it, for messages about it.
 std::string shown_site(const std::string& file, const std::string& site_path);
 

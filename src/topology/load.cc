@@ -34,6 +34,10 @@ std::string below(const std::string& folder, const std::string& path) {
   return whole;
 }
 
+std::string root_of(const Site& site, const std::string& root) {
+  return root.empty() ? std::filesystem::path(site.path).parent_path().string() : root;
+}
+
 // The defaults that depend on other keys.
 void fill(Site& site, const Origins& origins, const std::string& folder) {
   const bool set_run = origins.find("app.run") != nullptr;
@@ -41,6 +45,8 @@ void fill(Site& site, const Origins& origins, const std::string& folder) {
     const config::Origin* origin = origins.find(path);
     return origin != nullptr && origin->unresolved;
   };
+  site.folder_written = site.app.folder;
+  site.files_written = site.web.files;
   if (!keep("app.folder")) site.app.folder = below(folder, site.app.folder);
   if (!site.web.files.empty() && !keep("web.files")) site.web.files = below(folder, site.web.files);
   if (origins.find("web.fallback") == nullptr && !set_run) site.web.fallback = Fallback::kNone;
@@ -129,10 +135,18 @@ LoadedSite load_site_text(std::string text, const std::string& path, const LoadO
   const Origins origins = config::read_tables(
       *document, site_tables(*site), {.folder = folder, .inputs = options.inputs, .resolve = options.resolve},
       source, diagnostics);
-  fill(*site, origins, folder);
+  fill(*site, origins, root_of(*site, options.root));
   site->hidden = hidden_keys(origins);
   check_rules(*site, origins, options, diagnostics);
   return finish(std::move(site), diagnostics, source);
+}
+
+Site at_root(const Site& site, const std::string& root) {
+  Site moved = site;
+  const std::string folder = root_of(site, root);
+  moved.app.folder = below(folder, site.folder_written);
+  if (!site.files_written.empty()) moved.web.files = below(folder, site.files_written);
+  return moved;
 }
 
 Derived derive(const Site& site, int cores) {

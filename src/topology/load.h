@@ -21,6 +21,9 @@ PathKind real_path_kind(const std::string& path);
 struct LoadOptions {
   // How messages name the file; empty: by its path.
   std::string shown_as;
+  // What relative paths count from, the release that serves; empty: the folder of the
+  // site file.
+  std::string root;
   // The environment, the files and the secrets that `${…}` name.
   config::Inputs inputs = config::real_inputs();
   // The tables whose `${…}` are replaced. The worker needs no secret of the
@@ -49,6 +52,10 @@ struct LoadedSite {
 LoadedSite load_site(const std::string& path, const LoadOptions& options = {});
 // The same for a text that was read already; `path` is where it came from.
 LoadedSite load_site_text(std::string text, const std::string& path, const LoadOptions& options = {});
+
+// The same site with relative paths counted from `root`, or from the folder of the site
+// file when that is empty.
+Site at_root(const Site& site, const std::string& root);
 
 // What the file leaves to the machine.
 struct Derived {

@@ -104,6 +104,10 @@ struct Site {
   WebTable web;
   DbTable db;
   LogsTable logs;
+  // [app] folder and [web] files as the file says them: what is relative moves with
+  // the release (at_root()).
+  std::string folder_written;
+  std::string files_written;
   std::vector<Server> servers;  // empty: this machine holds every role, on localhost
   // Keys whose value is secret or came through `${…}`, such as "app.env.TOKEN":
   // never printed.

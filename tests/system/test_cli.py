@@ -66,7 +66,7 @@ def test_the_version(tmp_path):
     "words, said",
     [
         (["staus"], "did you mean `status`?"),
-        (["deploy"], "comes with step 0"),
+        (["apply"], "comes with step 1"),
         (["lab", "up"], "comes with step 1"),
         (["certificates"], "comes with step 2"),
         (["drill"], "comes with step 3"),
