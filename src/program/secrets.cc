@@ -166,12 +166,15 @@ Result<std::string> SecretFolder::pack() const {
   const Result<std::vector<SecretEntry>> all = list_in(*folder);
   if (!all) return std::unexpected(all.error());
   std::string packed;
+  // At once, and each value wiped: growing would leave copies in freed memory.
+  packed.reserve(kPackedSecretsBytesMax);
   for (const SecretEntry& entry : *all) {
-    const Result<std::string> value = read_at(folder->get(), entry.name);
+    Result<std::string> value = read_at(folder->get(), entry.name);
     // It may have been removed just now.
     if (!value && value.error().code == Code::kNotFound) continue;
     if (!value) return std::unexpected(value.error());
-    packed += entry.name + "=" + *value + '\0';
+    packed.append(entry.name).append("=").append(*value).push_back('\0');
+    ::explicit_bzero(value->data(), value->size());
   }
   return packed;
 }
