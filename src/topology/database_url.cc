@@ -168,7 +168,9 @@ string_view read_rest(string_view text, DatabaseUrl& url) {
   if (slash < text.size()) {
     if (const string_view wrong = read_name(text.substr(slash), url); !wrong.empty()) return wrong;
   }
-  return url.is_sqlite() ? check_file(url) : "";
+  if (url.is_sqlite()) return check_file(url);
+  const bool nothing = url.host.empty() && url.name.empty() && url.query.empty();
+  return nothing ? "nothing follows the scheme" : "";
 }
 
 bool is_scheme(string_view text) {
