@@ -347,6 +347,16 @@ std::vector<std::string> names_of(const CLI::App& app) {
   return names;
 }
 
+OptionWords words_of(const CLI::Option& option) {
+  OptionWords words{.names = {}, .value = {}, .about = option.get_description()};
+  for (const std::string& name : option.get_lnames()) words.names.push_back("--" + name);
+  for (const std::string& name : option.get_snames()) words.names.push_back("-" + name);
+  if (words.names.empty()) words.names.push_back(option.get_name());
+  const bool takes_value = option.nonpositional() && option.get_items_expected_max() > 0;
+  if (takes_value) words.value = option.get_type_name();
+  return words;
+}
+
 // The answer to a first word that is not one of `names`.
 Leave unknown_command(const std::string& word, std::vector<std::string> names) {
   for (const Later& later : kLater) {
@@ -434,6 +444,23 @@ std::variant<CommandLine, Leave> parse_command_line(std::span<const char* const>
     return Leave{.status = bare ? kExitCannotRead : kExitFine, .output = output.str(), .error = error.str()};
   }
   return line;
+}
+
+std::vector<CommandWords> command_words() {
+  CommandLine line;
+  CLI::App app(kAbout, "terrace");
+  describe_commands(app, line);
+  std::vector<CommandWords> commands;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    commands.push_back({.name = command->get_name(),
+                        .about = command->get_description(),
+                        .text = command->get_footer(),
+                        .options = {}});
+    for (const CLI::Option* option : command->get_options()) {
+      if (!option->get_group().empty()) commands.back().options.push_back(words_of(*option));
+    }
+  }
+  return commands;
 }
 
 std::vector<std::string> command_names() {

@@ -69,6 +69,21 @@ struct Leave {
 // `arguments` are those of main() without the program's name.
 std::variant<CommandLine, Leave> parse_command_line(std::span<const char* const> arguments);
 
+// What a command takes, as the help says it: for the manual page and the shells'
+// completions, which come from here so that they cannot fall behind.
+struct OptionWords {
+  std::vector<std::string> names;  // "--follow", "-f"; a bare word for an argument
+  std::string value;               // "FILE"; empty: the option is a switch
+  std::string about;
+};
+struct CommandWords {
+  std::string name;
+  std::string about;  // one line
+  std::string text;   // more of it, with examples, as the help shows it
+  std::vector<OptionWords> options;
+};
+std::vector<CommandWords> command_words();
+
 // The commands that parse_command_line knows, in the order of the help.
 std::vector<std::string> command_names();
 

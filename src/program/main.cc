@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
   if (process == "controller") return run_controller(argc, argv);
   if (process == "worker") return run_worker(argc, argv);
   if (process == kTakeOver) return run_take_over(argc, argv);
+  if (process == "generate") return run_generate(argc, argv);
   const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),
                                                static_cast<size_t>(argc > 0 ? argc - 1 : 0));
   if (const JobCommand job = find_job_command(process)) return job(arguments.subspan(1));
