@@ -56,7 +56,7 @@ std::optional<std::string_view> between(std::string_view text, std::string_view 
 
 bool is_unfinished(std::string_view name) {
   return name == ".copy" || name == ".test" || name.starts_with(".copy-") || name.starts_with(".test-") ||
-         name.ends_with(".sqlite.zst.part");
+         name.ends_with(".part");
 }
 
 }  // namespace

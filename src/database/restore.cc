@@ -49,8 +49,19 @@ Result<void> copy_file(const std::string& from, const std::string& to) {
   return {};
 }
 
-// `from` is under the name `to`, too. Done before is as good as done now.
+// Whether both are there and are not the same file; on two file systems they may be
+// copies of each other.
+bool differ(const std::string& one, const std::string& other) {
+  struct stat first{};
+  struct stat second{};
+  return ::lstat(one.c_str(), &first) == 0 && ::lstat(other.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino != second.st_ino;
+}
+
+// `from` is under the name `to`, too. Done before is as good as done now, but for a file
+// of something else under that name.
 Result<void> keep(const std::string& from, const std::string& to) {
+  if (differ(from, to)) return fail(Code::kInvalid, "keep", "the name for the present database is taken");
   if (!exists(from) || exists(to)) return {};
   if (::link(from.c_str(), to.c_str()) == 0) return {};
   if (errno == EXDEV || errno == EPERM) return copy_file(from, to);
@@ -77,9 +88,38 @@ Result<void> keep_present(const RestoreOptions& options, const std::string& kept
   return sync_folder(options.folder);
 }
 
+// The prepared database becomes the one in place.
+Result<void> put_in_place(const std::string& database) {
+  // Else they would be taken for those of the restored database, and damage it.
+  for (const char* suffix : kBeside) {
+    const std::string stale = database + suffix;
+    if (::unlink(stale.c_str()) != 0 && errno != ENOENT) return fail_system("unlink");
+  }
+  if (Result<void> synced = sync_folder(folder_of(database)); !synced) return synced;
+  if (::rename((database + kRestoring).c_str(), database.c_str()) != 0) return fail_system("rename");
+  return sync_folder(folder_of(database));
+}
+
+// The present database is still in place; a swap may have taken its logs away. What was
+// kept is the same file, which lives on.
+void take_back(const RestoreOptions& options, const std::string& kept) {
+  const std::string target = options.folder + "/" + kept;
+  if (differ(target, options.database)) return;
+  for (const char* suffix : kLogs) (void)keep(target + suffix, options.database + suffix);
+  for (const char* suffix : {"-wal", "-journal", ""}) ::unlink((target + suffix).c_str());
+}
+
+std::string free_name_for_present(const std::string& folder) {
+  WallTime time = std::chrono::system_clock::now();
+  while (exists(folder + "/" + before_restore_name(time))) time += std::chrono::seconds(1);
+  return before_restore_name(time);
+}
+
 }  // namespace
 
 Result<Prepared> prepare_restore(const RestoreOptions& options, const std::string& name, const Say& say) {
+  const Result<Descriptor> lock = lock_backups(options.folder);
+  if (!lock) return std::unexpected(lock.error());
   const std::optional<BackupFile> file = parse_backup_name(name, options.site);
   const std::string path = options.folder + "/" + name;
   if (!file || !exists(path)) return fail(Code::kNotFound, "restore", "there is no such backup");
@@ -108,25 +148,25 @@ Result<Prepared> prepare_restore(const RestoreOptions& options, const std::strin
   if (const Result<Contents> contents = opened->contents()) prepared.rows = contents->row_count();
   struct stat about{};
   if (::stat(target.c_str(), &about) == 0) prepared.bytes = about.st_size;
+  prepared.keep_as = free_name_for_present(options.folder);
   return prepared;
 }
 
 Result<void> swap_restored(const RestoreOptions& options, const std::string& kept, const Say& say) {
   const std::string restored = options.database + kRestoring;
   if (!exists(restored)) return {};
-  if (Result<void> done = keep_present(options, kept, say); !done) return done;
-  // Else they would be taken for those of the restored database, and damage it.
-  for (const char* suffix : kBeside) {
-    const std::string stale = options.database + suffix;
-    if (::unlink(stale.c_str()) != 0 && errno != ENOENT) return fail_system("unlink");
-  }
-  if (Result<void> synced = sync_folder(folder_of(restored)); !synced) return synced;
-  if (::rename(restored.c_str(), options.database.c_str()) != 0) return fail_system("rename");
-  return sync_folder(folder_of(restored));
+  const Result<Descriptor> lock = lock_backups(options.folder);
+  if (!lock) return std::unexpected(lock.error());
+  Result<void> done = keep_present(options, kept, say);
+  if (done) done = put_in_place(options.database);
+  if (!done && exists(restored)) take_back(options, kept);
+  return done;
 }
 
-void abandon_restore(const RestoreOptions& options) {
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"})
+void abandon_restore(const RestoreOptions& options, const std::string& kept) {
+  if (!exists(options.database + kRestoring)) return;
+  if (!kept.empty()) take_back(options, kept);
+  for (const char* suffix : {"-wal", "-shm", "-journal", ""})
     ::unlink((options.database + kRestoring + suffix).c_str());
 }
 

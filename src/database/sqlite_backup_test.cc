@@ -408,6 +408,20 @@ TEST_F(Restore, CanBeTakenBack) {
   EXPECT_EQ(App(database()).number("SELECT count(*) FROM entry"), 21);
 }
 
+// The present database would not be kept.
+TEST_F(Restore, NeverTakesAKeptNameTwice) {
+  const std::string name = backup_with_rows(20);
+  const Result<Prepared> first = prepare_restore(restore_options(), name, quiet());
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(swap_restored(restore_options(), first->keep_as, quiet()));
+  const Result<Prepared> second = prepare_restore(restore_options(), name, quiet());
+  ASSERT_TRUE(second);
+  EXPECT_NE(second->keep_as, first->keep_as);
+  EXPECT_FALSE(swap_restored(restore_options(), first->keep_as, quiet()));
+  EXPECT_TRUE(fs::exists(in_folder(first->keep_as)));
+  EXPECT_TRUE(swap_restored(restore_options(), second->keep_as, quiet()));
+}
+
 TEST_F(Restore, OverADamagedDatabaseKeepsItAsItIs) {
   const std::string name = backup_with_rows(500);
   damage();
@@ -434,6 +448,21 @@ TEST_F(Restore, ThatWasCutOffGoesOnFromWhereItWas) {
     EXPECT_EQ(App(in_folder(kept)).number("SELECT count(*) FROM entry"), 5) << done;
     fs::rename(present, database());
   }
+}
+
+// Everything was kept and the logs were gone when somebody changed his mind.
+TEST_F(Restore, CanBeAbandonedInTheMiddleOfTheSwap) {
+  const std::string name = backup_with_rows(20);
+  ASSERT_TRUE(App(database()).run("DELETE FROM entry WHERE id > 5"));
+  ASSERT_TRUE(prepare_restore(restore_options(), name, quiet()));
+  fs::create_hard_link(database(), kept_path());
+  std::ofstream(kept_path() + "-wal") << "log";
+  abandon_restore(restore_options(), kept_);
+  EXPECT_TRUE(fs::exists(database() + "-wal"));
+  fs::remove(database() + "-wal");
+  EXPECT_EQ(App(database()).number("SELECT count(*) FROM entry"), 5);
+  EXPECT_FALSE(fs::exists(prepared_path()));
+  EXPECT_FALSE(fs::exists(kept_path()));
 }
 
 TEST_F(Restore, WithoutADatabaseInPlaceMakesOne) {

@@ -207,6 +207,21 @@ void write_instances(Exposition& page, std::span<const InstanceTotals> instances
   }
 }
 
+void write_backup(Exposition& page, const BackupMetrics& backup) {
+  page.family("terrace_backup_success", MetricType::kGauge, "Whether the last attempt made a good backup.");
+  page.sample({}, static_cast<uint64_t>(backup.success ? 1 : 0));
+  page.family("terrace_backup_duration_seconds", MetricType::kGauge, "What the last attempt took.");
+  page.sample({}, backup.duration_seconds);
+  if (backup.good_seconds <= 0) return;
+  page.family("terrace_backup_last_success_timestamp_seconds", MetricType::kGauge,
+              "When the last good backup was begun, since 1970.");
+  page.sample({}, backup.good_seconds);
+  page.family("terrace_backup_age_seconds", MetricType::kGauge, "Age of the last good backup.");
+  page.sample({}, backup.age_seconds);
+  page.family("terrace_backup_size_bytes", MetricType::kGauge, "Size of the last good backup.");
+  page.sample({}, backup.bytes);
+}
+
 void write_process(Exposition& page, const ProcessMetrics& process) {
   page.family("process_cpu_seconds_total", MetricType::kCounter, "User and system CPU time of the worker.");
   page.sample({}, process.cpu_seconds);
@@ -236,6 +251,7 @@ void write_metrics(std::string& out, const SiteMetrics& metrics) {
           metrics.access_lines_written);
   counter(page, "terrace_access_log_dropped_total", "Lines lost because the log could not be written.",
           metrics.access_lines_dropped);
+  if (metrics.backup) write_backup(page, *metrics.backup);
   write_process(page, metrics.process);
 }
 

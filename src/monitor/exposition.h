@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,15 @@ struct ProcessMetrics {
 // Reads a few files of /proc: well under a millisecond, for once per scrape.
 ProcessMetrics read_process_metrics();
 
+// What became of the backups of the embedded database.
+struct BackupMetrics {
+  bool success = false;     // of the last attempt
+  double good_seconds = 0;  // when the last good one was begun, since 1970; 0: there is none
+  double age_seconds = 0;   // of that one
+  uint64_t bytes = 0;       // of that one
+  double duration_seconds = 0;
+};
+
 // Everything that /metrics of one worker shows.
 struct SiteMetrics {
   std::string site;
@@ -65,6 +75,7 @@ struct SiteMetrics {
   std::vector<InstanceTotals> instances;
   uint64_t access_lines_written = 0;
   uint64_t access_lines_dropped = 0;
+  std::optional<BackupMetrics> backup;  // before the first attempt there is none
   ProcessMetrics process;
 };
 

@@ -21,9 +21,6 @@ struct Later {
   std::string_view comes_with;
 };
 constexpr std::array kLater = {
-    Later{"dns", "step 0, a server of your own"},
-    Later{"backup", "step 0, a server of your own"},
-    Later{"restore", "step 0, a server of your own"},
     Later{"token", "step 1, several servers"},
     Later{"join", "step 1, several servers"},
     Later{"revoke", "step 1, several servers"},
@@ -282,6 +279,64 @@ void add_secret(CLI::App& app, CommandLine& line) {
   secret.callback([&line, rest] { check_secret(line, *rest); });
 }
 
+void add_backup(CLI::App& app, CommandLine& line) {
+  CLI::App& backup = add_command(
+      app, line, Command::kBackup, "backup", "Backs the database up now, or lists the backups",
+      "The site keeps running. The copy is checked, compressed, and tested by restoring it before it\n"
+      "counts as a backup; the oldest beyond [db] backups_kept go. By itself the site does the same when\n"
+      "[db] backup says. Only for the database that [db] engine names.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace backup\n"
+      "  terrace backup --list\n"
+      "  terrace backup --json | jq -r .backup");
+  backup.add_flag("--list", line.list, "Shows the backups that are there, the newest first");
+  add_file(backup, line);
+  add_json(backup, line);
+}
+
+void add_restore(CLI::App& app, CommandLine& line) {
+  CLI::App& restore = add_command(
+      app, line, Command::kRestore, "restore", "Puts a backup in the place of the database",
+      "The backup is checked first. Then requests wait, the instances stop, the database is swapped\n"
+      "and the instances start again; the database before is kept beside the backups. Without\n"
+      "--replace nothing is done: it says what would be lost.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace restore\n"
+      "  terrace restore --replace\n"
+      "  terrace restore shop-2026-11-23T020000Z.sqlite.zst --replace");
+  restore
+      .add_option("BACKUP", line.backup, "A name that `terrace backup --list` shows; without it the newest")
+      ->type_name("");
+  restore.add_flag("--replace", line.replace,
+                   "Does it: what was written since the backup is gone from the site");
+  add_file(restore, line);
+  add_json(restore, line);
+}
+
+void add_dns(CLI::App& app, CommandLine& line) {
+  CLI::App& dns = add_command(
+      app, line, Command::kDns, "dns",
+      "Prints the DNS records to enter, and checks what the world sees of them",
+      "A and AAAA for [site] domain, a CNAME for www, and a CAA that lets Let's Encrypt issue\n"
+      "certificates. The addresses are those of [servers], else the public ones of this machine.\n"
+      "\n"
+      "With --check the exit status is 0 when all are seen, 1 when not, 2 when it cannot ask.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace dns\n"
+      "  terrace dns --check\n"
+      "  terrace dns --check --resolver 9.9.9.9");
+  dns.add_flag("--check", line.check,
+               "Asks DNS which of them are not seen yet, and where the name points instead");
+  dns.add_option("--resolver", line.resolver,
+                 "The name server to ask, an IP address; without it the system's")
+      ->type_name("ADDRESS[:PORT]");
+  add_file(dns, line);
+  add_json(dns, line);
+}
+
 void add_upgrade(CLI::App& app, CommandLine& line) {
   CLI::App& upgrade = add_command(
       app, line, Command::kUpgrade, "upgrade", "Goes on with the version that is installed now, under load",
@@ -336,6 +391,9 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_rollback(app, line);
   add_releases(app, line);
   add_secret(app, line);
+  add_backup(app, line);
+  add_restore(app, line);
+  add_dns(app, line);
   add_upgrade(app, line);
   add_schema(app, line);
   add_version(app, line);

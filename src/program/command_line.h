@@ -32,6 +32,9 @@ enum class Command : uint8_t {
   kRollback,
   kReleases,
   kSecret,
+  kBackup,
+  kRestore,
+  kDns,
   kSchema,
   kVersion
 };
@@ -57,6 +60,11 @@ struct CommandLine {
   std::string name;    // of a secret
   std::string folder;  // of init; empty: the current one
   std::string framework;  // of init; empty: whatever it is
+  bool list = false;
+  bool replace = false;
+  bool check = false;
+  std::string resolver;  // of dns: a name server; empty: the system's
+  std::string backup;    // of restore: a name; empty: the newest
 };
 
 // The command line asked for a help text, or is wrong: print it and leave.

@@ -35,6 +35,10 @@
 //      "totals": {"connections": 1, "connections_open": 1, "requests": 10, "in_flight": 0,
 //                 "queued": 0, "statuses": {"1xx": 0, …, "5xx": 0}, "bytes_sent": 1234,
 //                 "duration_seconds": 0.5},   absent while the worker does not answer
+//      "backup": {"running": false, "failures": 0, "name": "shop-…", "age_seconds": 60.5,
+//                 "bytes": 1234, "database_bytes": 8192, "error": "…", "next_seconds": 86340},
+//        with an embedded database; name to database_bytes are of the last good one,
+//        "error" is there when the last attempt failed, "next_seconds" when one is due
 //      "isolation": "namespace" | "subreaper",   of the instances; absent without any
 //      "limits": "none" | "cgroup v1" | "cgroup v2" | "rlimit"}
 //
@@ -76,6 +80,16 @@
 //                    "bytes": 20480, "reason": "…"}],
 //      "deploy": {"release": 8, "rollback": false, "phase": "build", "by": "…",
 //                 "since": 1700000000, "seconds": 12.5}}    absent when none is under way
+//
+//   {"command": "backup"}
+//     {"ok": true, "backup": "shop-2026-11-23T020000Z.sqlite.zst", "bytes": 1234,
+//      "database_bytes": 8192, "rows": 10, "kept": 3, "seconds": 0.4}
+//
+//   {"command": "restore", "backup": "shop-2026-11-23T020000Z.sqlite.zst"}
+//     {"ok": true, "backup": "…", "database_bytes": 8192, "rows": 10, "seconds": 1.5,
+//      "kept": "before-restore-2026-11-23T021500Z.sqlite3"}
+//     Answered when the instances serve again. It replaces the database: to ask whether
+//     that is wanted is the matter of who sends it.
 //
 //   {"command": "stop"}
 //     {"ok": true}, then the site stops as on SIGTERM. The socket is gone when it has.

@@ -31,6 +31,7 @@ Controller::Controller(Reactor& reactor, Log& log)
       app_log_(reactor.clock()),
       jobs_(reactor, scope_, app_log_, *this),
       log_keeper_(log),
+      backups_(reactor, scope_, log_, jobs_, *this),
       rolled_(reactor),
       upgrade_answered_(reactor),
       release_answered_(reactor) {}
@@ -101,6 +102,7 @@ void Controller::handle_welcome(const Welcome& welcome) {
               .run = std::string(welcome.run.view()),
               .log = std::string(welcome.log.view())};
   load_releases();
+  backups_.begin(folders_);
   terrace_log_ = copy_to_terrace_log(log_, folders_.log);
   if (const Result<void> opened = app_log_.open(folders_.log + "/app.log"); !opened)
     log_.error("cannot open the app's log", {{"error", describe(opened.error())}});
@@ -126,6 +128,10 @@ void Controller::handle_complete() {
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
   for (const AdoptedInstance& adopted : all) adopt(adopted);
+  if (backups_.interrupted()) {
+    lifecycle_.hold(reactor_.now());
+    backups_.resume();
+  }
   configure_app();
   for (AdoptedInstance& adopted : all) take_over(std::move(adopted));
   for (const InstanceEnded& ended : std::exchange(ended_before_, {})) handle_ended(ended);
@@ -254,6 +260,7 @@ void Controller::tell_worker_everything() {
       if (member.phase == app::MemberPhase::kDraining) publish(slot, member.generation);
     }
   }
+  backups_.publish();
   tell_worker(Complete{});
 }
 

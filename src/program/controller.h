@@ -31,6 +31,7 @@
 #include "program/launch.h"
 #include "program/log_keeper.h"
 #include "program/releases.h"
+#include "program/site_backups.h"
 #include "program/terrace_log.h"
 #include "program/waiting.h"
 #include "reactor/mailbox.h"
@@ -87,7 +88,7 @@ struct BakePlan {
   Duration limit{};
 };
 
-class Controller final : net::Acceptor, JobStarter {
+class Controller final : net::Acceptor, JobStarter, BackupHost {
  public:
   Controller(Reactor& reactor, Log& log);
   Result<void> start();
@@ -239,6 +240,15 @@ class Controller final : net::Acceptor, JobStarter {
   // or the bake was ended otherwise. What follows, keep() or go_back(), is the owner's.
   Task<app::BakeVerdict> bake(BakePlan plan);
 
+  // controller_backup.cc: backups and restores
+  std::shared_ptr<const topology::Site> backup_site() const override { return site_; }
+  std::string restore_obstacle() const override;
+  void hold_app() override;
+  void release_app() override;
+  void publish_backup(const BackupReport& report) override { tell_worker(report); }
+  Task<std::string> answer_backup(Conversation& conversation);
+  Task<std::string> answer_restore(std::string name, Conversation& conversation);
+
   // controller_control.cc: the control socket
   Result<void> open_control_socket();
   void accepted(Descriptor socket, const net::Peer& peer) override;
@@ -289,6 +299,7 @@ class Controller final : net::Acceptor, JobStarter {
   AppLog app_log_;
   Jobs jobs_;
   LogKeeper log_keeper_;
+  SiteBackups backups_;
   std::map<Key, ListenPlace> places_;
   std::map<Key, std::shared_ptr<ManagedInstance>> instances_;
   std::map<uint32_t, SlotMemory> memory_;

@@ -85,6 +85,8 @@ void Controller::configure_app() {
   if (!site_ || !complete_ || stopping_ || first_migration_) return;
   const bool migrates = !site_->app.run.empty() && !site_->app.migrate.empty();
   if (!migrated_ && migrates) {
+    // A restore that was cut off comes first: see release_app().
+    if (backups_.restoring()) return;
     first_migration_ = true;
     scope_.spawn(migrate_first());
     return;
@@ -225,6 +227,10 @@ void Controller::carry_out(const Action& action) {
       return switch_failed(action);
     case Action::Kind::kWentBack:
       return went_back();
+    case Action::Kind::kHeld:
+      return backups_.app_held();
+    case Action::Kind::kReleased:
+      return backups_.app_up();
     default:
       return say(action);
   }

@@ -122,6 +122,22 @@ std::vector<const Member*> members_of(const Lifecycle::Slot& place) {
   return members;
 }
 
+Json backup_json(const SiteBackups& backups, WallTime now) {
+  const auto since = [&](WallTime then) { return std::chrono::duration<double>(now - then).count(); };
+  const BackupMemory& memory = backups.memory();
+  Json json = {{"running", backups.busy()}, {"failures", memory.history.failures}};
+  if (memory.history.good) {
+    json["name"] = memory.name;
+    json["age_seconds"] = since(*memory.history.good);
+    json["bytes"] = memory.bytes;
+    json["database_bytes"] = memory.database_bytes;
+  }
+  if (!memory.error.empty()) json["error"] = memory.error;
+  if (const std::optional<WallTime> next = backups.next())
+    json["next_seconds"] = std::max(0.0, -since(*next));
+  return json;
+}
+
 }  // namespace
 
 Result<void> Controller::open_control_socket() {
@@ -203,6 +219,14 @@ Task<std::string> Controller::answer(std::string_view line, Conversation& conver
   }
   if (command == "cancel-deploy") co_return answer_cancel();
   if (command == "releases") co_return answer_releases();
+  if (command == "backup") {
+    const std::string backed_up = co_await answer_backup(conversation);
+    co_return backed_up;
+  }
+  if (command == "restore" && request.value("backup", Json()).is_string()) {
+    const std::string restored = co_await answer_restore(request["backup"].get<std::string>(), conversation);
+    co_return restored;
+  }
   if (command == "stop") {
     tell_supervisor(StopSite{});
     co_return line_of({{"ok", true}});
@@ -271,6 +295,8 @@ Task<std::string> Controller::answer_status() {
                    {"retiring", retiring_}}},
                  {"listeners", listeners},
                  {"instances", instances}};
+  if (site_ && site_->db.engine == topology::DbEngine::kSqlite)
+    status["backup"] = backup_json(backups_, reactor_.clock().wall());
   if (!refused_.empty()) status["error"] = refused_;
   if (const std::string problem = app_problem(); !problem.empty()) status["app_error"] = problem;
   if (worker_ && stats_) status["totals"] = totals_json(*stats_);
@@ -295,7 +321,10 @@ Task<std::string> Controller::answer_reload() {
 
 // Only a refusal is answered: an upgrade that works ends us and the conversation.
 Task<std::string> Controller::answer_upgrade() {
-  if (deploy_) co_return line_of({{"ok", false}, {"error", "a deploy is under way"}, {"busy", true}});
+  if (deploy_ || backups_.restoring()) {
+    const char* what = deploy_ ? "a deploy is under way" : "a restore is under way";
+    co_return line_of({{"ok", false}, {"error", what}, {"busy", true}});
+  }
   upgrade_answered_.reset();
   tell_supervisor(Upgrade{});
   co_await upgrade_answered_.wait();
@@ -309,6 +338,7 @@ Task<std::string> Controller::answer_upgrade() {
 Task<std::string> Controller::answer_restart() {
   if (!site_ || site_->app.run.empty()) co_return failure("there is no application");
   if (deploy_) co_return failure("a deploy is under way");
+  if (backups_.restoring()) co_return failure("a restore is under way");
   if (lifecycle_.rolling()) co_return failure("a restart is under way already");
   roll_result_.reset();
   lifecycle_.roll(reactor_.now());

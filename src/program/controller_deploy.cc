@@ -69,6 +69,7 @@ std::string Controller::why_no_deploy() const {
   if (!site_ || !complete_) return "the site has not started yet";
   if (deploy_) return busy_text(*deploy_, reactor_.now());
   if (first_migration_) return "the site's first `migrate` is under way";
+  if (backups_.restoring()) return "a restore is under way";
   if (lifecycle_.held()) return "the application is held; try again when that is over";
   if (!releases_readable_) return "releases.json cannot be read; see `terrace logs --terrace`";
   return "";

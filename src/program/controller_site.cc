@@ -169,6 +169,7 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
   }
   log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
   configure_logs();
+  backups_.site_changed();
   if (!complete_) return;
   configure_app();
   tell_worker_everything();
@@ -209,6 +210,7 @@ void Controller::consider_serving() {
   });
   if (!up && !site_->app.run.empty()) return;
   serving_ = true;
+  backups_.start_schedule();
   tell_supervisor(Serving{});
 }
 

@@ -12,6 +12,9 @@
 //
 //   <state>/database/     0700, the app's user: its SQLite files
 //   <state>/secrets/      0700, the supervisor's user: a file 0600 each (secrets.h)
+//   <state>/backups/      0700, the app's user: the backups of its database
+//   <state>/backups.json  what became of the last backup
+//   <state>/restore.json  there while a restore swaps the database
 //   <run>/terrace.pid     the supervisor's process id, locked while it lives
 //   <run>/control.sock    0600: one request line, one answer line (control.h)
 //   <run>/app/            the instances' Unix sockets: app's user and worker only

@@ -128,7 +128,7 @@ Result<User> Instances::check(const StartInstance& record) const {
 }
 
 Result<void> Instances::prepare_folders(const User& user) {
-  for (const char* name : {"/database", "/home"}) {
+  for (const char* name : {"/database", "/backups", "/home"}) {
     const std::string path = options_.folders.state + name;
     if (Result<void> done = database::prepare_folder(path, user.uid, user.gid); !done) return done;
   }

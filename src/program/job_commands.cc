@@ -11,7 +11,11 @@ struct Named {
   JobCommand run;
 };
 constexpr std::array kCommands = {
+    Named{"job-backup", run_job_backup},
     Named{"job-link", run_job_link},
+    Named{"job-restore-abandon", run_job_restore_abandon},
+    Named{"job-restore-prepare", run_job_restore_prepare},
+    Named{"job-restore-swap", run_job_restore_swap},
 };
 
 }  // namespace

@@ -22,4 +22,14 @@ JobCommand find_job_command(std::string_view name);
 // release. Later releases give way to what is kept.
 int run_job_link(std::span<const char* const> arguments);
 
+// Of the embedded database. Their last line is the result as JSON (backup_job.h).
+// job-backup DATABASE FOLDER SITE KEPT
+int run_job_backup(std::span<const char* const> arguments);
+// job-restore-prepare DATABASE FOLDER SITE BACKUP
+int run_job_restore_prepare(std::span<const char* const> arguments);
+// job-restore-swap DATABASE FOLDER SITE NAME-FOR-THE-PRESENT-ONE
+int run_job_restore_swap(std::span<const char* const> arguments);
+// job-restore-abandon DATABASE FOLDER SITE NAME-FOR-THE-PRESENT-ONE
+int run_job_restore_abandon(std::span<const char* const> arguments);
+
 }  // namespace terrace::program

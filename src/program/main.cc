@@ -64,6 +64,12 @@ int run(int argc, char** argv, const CommandLine& line) {
       return run_rollback(line);
     case Command::kReleases:
       return run_releases(line);
+    case Command::kBackup:
+      return run_backup(line);
+    case Command::kRestore:
+      return run_restore(line);
+    case Command::kDns:
+      return run_dns(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:

@@ -113,6 +113,8 @@ enum class Kind : uint32_t {
   kStats,
   // supervisor <-> controller
   kSecrets,
+  // controller -> worker
+  kBackupReport,
 };
 
 // ---- supervisor -> controller and worker ---------------------------------
@@ -441,6 +443,16 @@ struct Hold {
   static constexpr Kind kKind = Kind::kHold;
   Kind kind = kKind;
   uint32_t held = 0;  // 0: no longer
+};
+
+// What /metrics shall say about backups; the newest holds.
+struct BackupReport {
+  static constexpr Kind kKind = Kind::kBackupReport;
+  Kind kind = kKind;
+  uint32_t success = 0;      // of the last attempt
+  int64_t good_seconds = 0;  // when the last good one was begun, since 1970; 0: there is none
+  int64_t bytes = 0;         // of the last good one
+  int64_t duration_ms = 0;   // of the last attempt
 };
 
 struct StatsRequest {

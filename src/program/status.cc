@@ -74,6 +74,16 @@ TotalsStatus read_totals(const Json& json) {
   return totals;
 }
 
+BackupStatus read_backup(const Json& json) {
+  BackupStatus backup{.running = get<bool>(json, "running"),
+                      .name = get<std::string>(json, "name"),
+                      .age_seconds = get<double>(json, "age_seconds"),
+                      .bytes = get<int64_t>(json, "bytes"),
+                      .error = get<std::string>(json, "error")};
+  if (json.contains("next_seconds")) backup.next_seconds = get<double>(json, "next_seconds");
+  return backup;
+}
+
 void read_processes(const Json& json, SiteStatus& status) {
   status.supervisor_pid = get<int64_t>(child(json, "supervisor"), "pid");
   const Json& controller = child(json, "controller");
@@ -184,6 +194,24 @@ std::string requests_text(const SiteStatus& status, bool colours, std::optional<
   return "\n" + table.text(colours);
 }
 
+std::string next_words(const BackupStatus& backup) {
+  if (backup.running) return "now";
+  if (!backup.next_seconds) return "never: [db] backup is off";
+  return *backup.next_seconds < 1 ? "soon" : "in " + duration_words(*backup.next_seconds);
+}
+
+std::string backup_text(const SiteStatus& status, bool colours) {
+  if (!status.backup) return "";
+  const BackupStatus& backup = *status.backup;
+  const bool some = !backup.name.empty();
+  Table table({"BACKUP", ">AGE", ">SIZE", "NEXT"});
+  table.row({some ? printable(backup.name) : "none yet", some ? duration_words(backup.age_seconds) : "-",
+             some ? bytes_words(backup.bytes) : "-", next_words(backup)});
+  if (!backup.error.empty())
+    table.note(coloured("the last attempt failed: " + printable(backup.error), Colour::kRed, colours));
+  return "\n" + table.text(colours);
+}
+
 // What an operator should know about how the instances are kept.
 std::string protection_text(const SiteStatus& status) {
   std::string text;
@@ -214,13 +242,14 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
   read_processes(json, status);
   for (const Json& listener : child(json, "listeners")) status.listeners.push_back(read_listener(listener));
   for (const Json& instance : child(json, "instances")) status.instances.push_back(read_instance(instance));
+  if (json.contains("backup")) status.backup = read_backup(child(json, "backup"));
   if (json.contains("totals")) status.totals = read_totals(child(json, "totals"));
   return status;
 }
 
 bool is_fine(const SiteStatus& status) {
   return status.state == "serving" && status.worker_connected && status.error.empty() &&
-         status.app_error.empty() &&
+         status.app_error.empty() && (!status.backup || status.backup->error.empty()) &&
          std::ranges::all_of(status.listeners, [](const ListenerStatus& l) { return l.error.empty(); }) &&
          std::ranges::all_of(status.instances, [](const InstanceStatus& i) { return is_fine(i); });
 }
@@ -234,6 +263,7 @@ std::string render_status(const SiteStatus& status, bool colours, std::optional<
   text += listeners_text(status, colours);
   text += instances_text(status, colours);
   text += requests_text(status, colours, rate);
+  text += backup_text(status, colours);
   text += protection_text(status);
   return text;
 }

@@ -47,6 +47,16 @@ struct TotalsStatus {
   double duration_seconds = 0;  // summed
 };
 
+// Of the embedded database.
+struct BackupStatus {
+  bool running = false;
+  std::string name;  // of the last good one; empty: there is none
+  double age_seconds = 0;
+  int64_t bytes = 0;
+  std::string error;  // why the last attempt failed; empty: it did not
+  std::optional<double> next_seconds;
+};
+
 struct SiteStatus {
   std::string site;
   std::string path;
@@ -66,6 +76,7 @@ struct SiteStatus {
   std::vector<ListenerStatus> listeners;
   std::vector<InstanceStatus> instances;
   std::optional<TotalsStatus> totals;
+  std::optional<BackupStatus> backup;
   std::string isolation;
   std::string limits;
 };

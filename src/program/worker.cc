@@ -85,6 +85,7 @@ class Worker final : public CoreEvents {
   void answer_stats(const StatsRequest& request);
   void look_at_access_log();
   int wait_milliseconds() const;
+  void take_backup_report(const BackupReport& record);
   void pass_on_what_cores_said();
   void read_signals();
   void wake();
@@ -106,6 +107,7 @@ class Worker final : public CoreEvents {
   Said said_;
   InstanceTally tally_;
   std::string site_name_;
+  std::optional<monitor::BackupMetrics> backup_;
   // Main thread only.
   std::map<std::pair<uint32_t, uint32_t>, std::set<size_t>> drained_;  // cores that are done with it
   std::map<uint32_t, std::pair<size_t, bool>> taken_;                  // site version: cores, any refused
@@ -269,6 +271,9 @@ void Worker::handle(Received& message) {
       if (const auto record = message.as<Hold>())
         on_cores([held = record->held != 0](Core& core) { core.hold(held); });
       return;
+    case Kind::kBackupReport:
+      if (const auto record = message.as<BackupReport>()) take_backup_report(*record);
+      return;
     case Kind::kStatsRequest:
       if (const auto record = message.as<StatsRequest>()) answer_stats(*record);
       return;
@@ -396,6 +401,14 @@ void Worker::answer_stats(const StatsRequest& request) {
   tell_controller(stats);
 }
 
+void Worker::take_backup_report(const BackupReport& record) {
+  const std::lock_guard lock(mutex_);
+  backup_ = {.success = record.success != 0,
+             .good_seconds = static_cast<double>(record.good_seconds),
+             .bytes = static_cast<uint64_t>(std::max<int64_t>(0, record.bytes)),
+             .duration_seconds = static_cast<double>(record.duration_ms) / 1000};
+}
+
 std::string Worker::metrics_page() {
   monitor::SiteMetrics metrics;
   metrics.version = kVersion;
@@ -407,6 +420,11 @@ std::string Worker::metrics_page() {
   metrics.process = monitor::read_process_metrics();
   const std::lock_guard lock(mutex_);
   metrics.site = site_name_;
+  metrics.backup = backup_;
+  if (backup_ && backup_->good_seconds > 0) {
+    const double now = std::chrono::duration<double>(clock_.wall().time_since_epoch()).count();
+    metrics.backup->age_seconds = std::max(0.0, now - backup_->good_seconds);
+  }
   metrics.instances = tally_.totals();
   std::string page;
   monitor::write_metrics(page, metrics);
