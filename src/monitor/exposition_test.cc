@@ -267,8 +267,22 @@ std::map<std::string, std::string> documented_metrics() {
   return types;
 }
 
+TEST(Exposition, BackupsHaveSeriesOnceOneWasTried) {
+  const StrictParser none(page_of({}));
+  EXPECT_FALSE(none.families().contains("terrace_backup_success"));
+  const StrictParser failed(page_of({.backup = BackupMetrics{.success = false}}));
+  EXPECT_EQ(failed.value("terrace_backup_success"), 0);
+  EXPECT_FALSE(failed.families().contains("terrace_backup_age_seconds"));
+  const StrictParser good(page_of(
+      {.backup = BackupMetrics{.success = true, .good_seconds = 1, .age_seconds = 90, .bytes = 4096}}));
+  EXPECT_EQ(good.value("terrace_backup_success"), 1);
+  EXPECT_EQ(good.value("terrace_backup_age_seconds"), 90);
+  EXPECT_EQ(good.value("terrace_backup_size_bytes"), 4096);
+}
+
 TEST(Exposition, TheManualListsExactlyTheseMetrics) {
-  const StrictParser page(page_of({.instances = {{.name = "app-1"}}}));
+  const StrictParser page(
+      page_of({.instances = {{.name = "app-1"}}, .backup = BackupMetrics{.good_seconds = 1'795'000'000}}));
   std::map<std::string, std::string> shown;
   for (const auto& [name, family] : page.families()) shown[name] = family.type;
   EXPECT_EQ(documented_metrics(), shown);

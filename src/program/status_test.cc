@@ -46,6 +46,22 @@ REQUESTS  PER SECOND  2XX  3XX  4XX  5XX     MEAN      SENT  IN FLIGHT  QUEUED  
 )");
 }
 
+TEST(Status, ShowsTheLastBackupAndTheNext) {
+  SiteStatus status = good();
+  EXPECT_THAT(render_status(status, false), Not(HasSubstr("BACKUP")));
+  status.backup = BackupStatus{.next_seconds = 3700};
+  EXPECT_THAT(render_status(status, false), HasSubstr("none yet"));
+  status.backup = BackupStatus{
+      .name = "shop-2026-11-23T020000Z.sqlite.zst", .age_seconds = 90, .bytes = 1200, .next_seconds = 3700};
+  EXPECT_THAT(render_status(status, false),
+              HasSubstr("BACKUP                                     AGE    SIZE  NEXT\n"
+                        "shop-2026-11-23T020000Z.sqlite.zst  1 min 30 s  1.2 kB  in 1 h 1 min\n"));
+  EXPECT_TRUE(is_fine(status));
+  status.backup->error = "the database is damaged";
+  EXPECT_FALSE(is_fine(status));
+  EXPECT_THAT(render_status(status, false), HasSubstr("the last attempt failed: the database is damaged"));
+}
+
 TEST(Status, IsFineUntilSomethingNeedsAttention) {
   EXPECT_TRUE(is_fine(good()));
   SiteStatus status = good();
