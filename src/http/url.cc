@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 
 #include "base/assert.h"
 #include "http/syntax.h"
@@ -156,6 +157,19 @@ Result<std::string_view> normalise_path(std::string_view path, std::span<char> i
   if (!is_normal(path)) return decode_path(path, into);
   memcpy(into.data(), path.data(), path.size());
   return std::string_view(into.data(), path.size());
+}
+
+bool has_opaque_slash(std::string_view path) {
+  std::string plain;
+  bool found = false;
+  while (!path.empty()) {
+    const bool slash = path.starts_with("%2f") || path.starts_with("%2F");
+    plain += slash ? '/' : path[0];
+    path.remove_prefix(slash ? 3 : 1);
+    found = found || slash;
+  }
+  std::string decoded(plain.size(), '\0');
+  return found && normalise_path(plain, decoded).has_value();
 }
 
 std::string_view host_of(std::string_view authority) {

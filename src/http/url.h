@@ -16,6 +16,11 @@ namespace terrace::http {
 // RFC 3986 sections 2.1, 3.3, 6.2.2.
 Result<std::string_view> normalise_path(std::string_view path, std::span<char> into);
 
+// Whether a path is refused for its encoded slashes alone, and would be fine with plain
+// ones in their place. It names no file and no rule of ours, as nobody can say where its
+// segments end; an application may use such names, and gets the path as it came.
+bool has_opaque_slash(std::string_view path);
+
 // "host", "host:port", "[::1]:80" without user info, path or comma (RFC 9110 section 4.2.3).
 bool valid_authority(std::string_view authority);
 

@@ -160,6 +160,8 @@ Task<Served> FileServer::State::serve(Exchange& exchange) {
   std::array<char, kPathBytesMax> buffer;
   if (request.path.size() > buffer.size()) return answered(responder_->error(exchange, 414));
   const Result<std::string_view> path = http::normalise_path(request.path, buffer);
+  if (!path && app_answers_ && other_host(request).empty() && http::has_opaque_slash(request.path))
+    return Task<Served>::ready(Served::kNotMine);
   if (!path) return answered(responder_->error(exchange, 400));
   if (redirects_.match(*path) || !other_host(request).empty()) {
     return serve_elsewhere(exchange, std::string(*path));

