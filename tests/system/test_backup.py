@@ -406,3 +406,14 @@ def test_a_restore_that_was_cut_off_in_the_swap_is_finished_first(make_notes):
     assert notes(site) == ["restored"]
     assert state(site, "backups", kept).read_bytes() == present
     assert not state(site, "restore.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_backup_and_restore_as_an_ordinary_user(make_notes):
+    site = make_notes(user="nobody")
+    write(site, "a")
+    made = asked(site, "backup")
+    assert pwd.getpwuid(state(site, "backups", made["backup"]).stat().st_uid).pw_name == "nobody"
+    write(site, "b")
+    assert asked(site, "restore", "--replace")["ok"]
+    assert notes(site) == ["a"]
