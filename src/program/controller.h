@@ -214,6 +214,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void handle_release_folder(const ReleaseFolder& record);
   Task<std::string> make_release(uint32_t number);
   Task<std::string> wait_for_release(uint32_t number);
+  bool serves_still(uint32_t number) const;
   Task<void> remove_unneeded_releases(uint32_t last);
   Task<void> clean_up_releases();
   JobPlan job_in(const std::string& folder, const std::string& name, uint32_t number) const;
@@ -222,6 +223,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<std::string> run_phase_job(Deploy& deploy, JobPlan plan, std::string what);
   Task<std::string> unpack_release(Deploy& deploy);
   Task<std::string> receive_upload(Deploy& deploy, net::Stream& sink);
+  Task<void> link_late_writes(Deploy& deploy);
   Task<std::string> prepare_release(Deploy& deploy);
   Task<std::string> build_release(Deploy& deploy);
   Task<std::string> migrate_release(Deploy& deploy);

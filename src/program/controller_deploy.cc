@@ -251,12 +251,14 @@ void Controller::switch_failed(const app::Action& action) {
 // ---- the first minute
 
 Task<std::string> Controller::bake_release(Deploy& deploy) {
+  if (!deploy.linked_from.empty()) co_await link_late_writes(deploy);
   deploy.bake.limit = deploy.site->app.bake;
   app::BakeVerdict verdict;
   if (deploy.bake.limit > Duration::zero() && lifecycle_.baking()) {
     deploy.talk.progress(deploy.phase, "");
     verdict = co_await bake(deploy.bake);
-    if (stopping_) co_return "the site stopped";
+    // It serves, and the next start goes on with it: that the site stops is not its fault.
+    if (stopping_) co_return "";
     deploy.talk.progress(deploy.phase, verdict.reason);
   }
   if (verdict.worse) {

@@ -25,6 +25,7 @@ using std::chrono::seconds;
 // How long a client may send nothing in the middle of an upload.
 constexpr std::chrono::minutes kUploadPause{5};
 constexpr std::chrono::milliseconds kRemovalPause{50};
+constexpr std::chrono::milliseconds kDrainPause{50};
 constexpr size_t kUploadBlock = 256 << 10;
 constexpr size_t kSiteBytesMax = 1 << 20;
 constexpr std::chrono::minutes kFilesLimit{30};
@@ -34,7 +35,8 @@ constexpr const char* kUnpack =
     "exec tar --extract --file=- --no-same-owner --no-same-permissions --no-overwrite-dir";
 // Folders that their own maker may not write (a module cache) are no reason to stay.
 constexpr const char* kRemove = "chmod -R u+rwX . ; exec find . -mindepth 1 -delete";
-constexpr const char* kMeasure = "exec du --summarize --block-size=1 .";
+// On the disk before releases.json says so: after a power cut the release that serves is whole.
+constexpr const char* kMeasure = "sync --file-system . ; exec du --summarize --block-size=1 .";
 
 // A channel whose far end becomes the standard input of a job.
 Result<std::pair<Descriptor, Descriptor>> make_input() {
@@ -141,6 +143,16 @@ std::vector<topology::Named> Controller::job_environment() const {
   return instance_environment(*site_, {}, options);
 }
 
+// Instances of it have requests in flight, for as long as an instance may drain.
+bool Controller::serves_still(uint32_t number) const {
+  const uint64_t recipe = recipe_of(topology::at_root(*site_, release_folder(folders_.state, number)));
+  return std::ranges::any_of(lifecycle_.slots(), [recipe](const app::Lifecycle::Slot& place) {
+    return std::ranges::any_of(place.retiring, [recipe](const app::Member& member) {
+      return member.recipe == recipe && member.phase == app::MemberPhase::kDraining;
+    });
+  });
+}
+
 // Everything up to `last` that is no ready release: what was given up, what a killed
 // deploy left, what is beyond the limit.
 Task<void> Controller::remove_unneeded_releases(uint32_t last) {
@@ -153,6 +165,8 @@ Task<void> Controller::remove_unneeded_releases(uint32_t last) {
     JobPlan plan = job_in(release_folder(folders_.state, number), "remove", number);
     plan.command = kRemove;
     plan.limit = kFilesLimit;
+    // A release that was worse finishes its requests with its files.
+    while (!stopping_ && serves_still(number)) co_await sleep(reactor_, kDrainPause);
     if (stopping_) break;
     const JobResult emptied = co_await jobs_.run(site_, std::move(plan), {});
     tell_supervisor(RemoveRelease{.number = number});
@@ -235,6 +249,23 @@ Task<std::string> Controller::receive_upload(Deploy& deploy, net::Stream& sink) 
 
 // ---- what is done to the files
 
+// The site's own folder was written to until its last instance had its last request.
+Task<void> Controller::link_late_writes(Deploy& deploy) {
+  const auto drains = [](const app::Lifecycle::Slot& place) {
+    return place.standby && place.standby->phase == app::MemberPhase::kDraining;
+  };
+  while (!stopping_ && std::ranges::any_of(lifecycle_.slots(), drains)) co_await sleep(reactor_, kDrainPause);
+  if (stopping_) co_return;
+  const topology::AppTable& app = deploy.site->app;
+  JobPlan plan = job_in(app.folder, "link", deploy.number);
+  plan.arguments = {"job-late-writes", deploy.linked_from, folders_.state + "/writable"};
+  plan.arguments.insert(plan.arguments.end(), app.writable.begin(), app.writable.end());
+  const JobResult linked = co_await jobs_.run(deploy.site, std::move(plan), {});
+  if (!linked.success)
+    log_.warning("what was written to [app] writable during the deploy is in the site's folder only",
+                 {{"folder", deploy.linked_from}, {"job", linked.how}});
+}
+
 Task<std::string> Controller::prepare_release(Deploy& deploy) {
   const std::string folder = release_folder(folders_.state, deploy.number);
   deploy.site = std::make_shared<const topology::Site>(topology::at_root(*site_, folder));
@@ -246,14 +277,12 @@ Task<std::string> Controller::prepare_release(Deploy& deploy) {
     co_return fmt::format("the release has no folder `{}`", deploy.site->folder_written);
   note_site_file(deploy, folder);
   if (app.writable.empty() && deploy.site->db.link.empty()) co_return "";
+  if (releases_.current() == 0) deploy.linked_from = site_->app.folder;
   JobPlan plan = job_in(app.folder, "link", deploy.number);
-  const std::string database = database::sqlite_path(folders_.state + "/database", site_->site.name);
-  plan.arguments = {"job-link",
-                    app.folder,
-                    releases_.current() == 0 ? site_->app.folder : "",
-                    folders_.state + "/writable",
-                    deploy.site->db.link,
-                    database};
+  plan.arguments = {
+      "job-link",           app.folder,
+      deploy.linked_from,   folders_.state + "/writable",
+      deploy.site->db.link, database::sqlite_path(folders_.state + "/database", site_->site.name)};
   plan.arguments.insert(plan.arguments.end(), app.writable.begin(), app.writable.end());
   const std::string problem =
       co_await run_phase_job(deploy, std::move(plan), "linking what [app] writable names");

@@ -75,7 +75,8 @@ class Zstd final : public Decompressor {
       left_ = ::ZSTD_decompressStream(stream_, &out, &in);
       if (::ZSTD_isError(left_) != 0)
         return fail(Code::kInvalid, "zstd", "the compressed archive is damaged");
-      full = out.pos == out.size;
+      // Behind the end of a frame the next call would ask for another one.
+      full = out.pos == out.size && left_ != 0;
       const std::string_view plain(piece_.data(), out.pos);
       if (Result<void> done = plain.empty() ? Result<void>{} : sink(plain); !done) return done;
     }

@@ -38,7 +38,8 @@ struct Deploy {
   std::shared_ptr<const topology::Site> before;  // that served until the switch
   ReleaseTable next;                             // once switched …
   ReleaseTable back;                             // … and once it went back
-  uint64_t bytes = 0;                            // of the release's files
+  std::string linked_from;  // the site's folder, when that served until now and [app] writable is used
+  uint64_t bytes = 0;       // of the release's files
   BakePlan bake;
 
   bool switched = false;

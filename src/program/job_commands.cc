@@ -13,6 +13,7 @@ struct Named {
 constexpr std::array kCommands = {
     Named{"job-backup", run_job_backup},
     Named{"job-link", run_job_link},
+    Named{"job-late-writes", run_job_late_writes},
     Named{"job-restore-abandon", run_job_restore_abandon},
     Named{"job-restore-prepare", run_job_restore_prepare},
     Named{"job-restore-swap", run_job_restore_swap},

@@ -19,7 +19,8 @@ JobCommand find_job_command(std::string_view name);
 // link to the same path below WRITABLE, where it outlives releases, and LINK one to the
 // file DATABASE. An empty LINK is none. The first time what is there is copied: from
 // FOLDER, from which the site ran until now (empty: from a release), else from the
-// release. Later releases give way to what is kept.
+// release. Later releases give way to what is kept; as long as there is a FOLDER, a copy
+// made before is old and gives way to it.
 int run_job_link(std::span<const char* const> arguments);
 
 // Of the embedded database. Their last line is the result as JSON (backup_job.h).
@@ -31,5 +32,9 @@ int run_job_restore_prepare(std::span<const char* const> arguments);
 int run_job_restore_swap(std::span<const char* const> arguments);
 // job-restore-abandon DATABASE FOLDER SITE NAME-FOR-THE-PRESENT-ONE
 int run_job_restore_abandon(std::span<const char* const> arguments);
+
+// job-late-writes FOLDER WRITABLE PATH…: after the switch from FOLDER to the first release,
+// what the site has still written there, below each PATH, and WRITABLE has not.
+int run_job_late_writes(std::span<const char* const> arguments);
 
 }  // namespace terrace::program
