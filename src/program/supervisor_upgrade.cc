@@ -63,12 +63,16 @@ void Supervisor::refuse_upgrade(const std::string& why) {
 }
 
 void Supervisor::end_trial(int status) {
-  const std::string problem = trial_->problem(status);
-  if (problem.empty() && phase_ == Phase::kRunning) hand_over();
-  const std::string why = problem.empty() ? "it cannot be executed" : problem;
-  const std::string path = parts_.program_path;
+  std::string problem = trial_->problem(status);
+  // What the controller has asked for is done by the program that it asked.
+  read_records(controller_);
+  // It may have begun a deploy during the trial.
+  const bool busy = problem.empty() && instances_.has_jobs();
+  if (problem.empty() && !busy && phase_ == Phase::kRunning) hand_over();
+  if (problem.empty()) problem = "it cannot be executed";
   trial_.reset();
-  if (phase_ == Phase::kRunning) refuse_upgrade(path + ": " + why);
+  if (phase_ != Phase::kRunning) return;
+  refuse_upgrade(busy ? "busy: a deploy or a backup has begun" : parts_.program_path + ": " + problem);
 }
 
 Handover Supervisor::handover() const {
@@ -108,8 +112,6 @@ Handover Supervisor::handover() const {
 
 // Returns when it did not work; then nothing has changed.
 void Supervisor::hand_over() {
-  // What the controller has asked for is done by the program that it asked.
-  read_records(controller_);
   const Handover all = handover();
   const Descriptor memory = memory_over_exec(all);
   if (!memory) return;
@@ -159,6 +161,7 @@ void Supervisor::adopt(const Handover& handover) {
 bool Supervisor::predecessor_ended(pid_t pid) {
   if (old_controller_ && old_controller_->pid == pid) {
     old_controller_.reset();
+    instances_.end_jobs();
     if (phase_ == Phase::kRunning) start_child(controller_);
     return true;
   }
