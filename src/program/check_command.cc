@@ -6,6 +6,7 @@
 
 #include "program/commands.h"
 #include "program/output.h"
+#include "program/releases.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
 #include "program/usable_cores.h"
@@ -54,6 +55,7 @@ int run_check(const CommandLine& line) {
   const std::string path = shown_site(line.file, *site);
   topology::LoadOptions options;
   options.inputs = inputs_with_files(secrets_folder(find_folders(*site)));
+  count_from_release(options, *site, find_folders(*site).state);
   const LoadedSite loaded = topology::load_site(path, options);
   if (line.json) {
     show_json(loaded);

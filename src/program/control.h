@@ -17,6 +17,8 @@
 //     {"ok": true,
 //      "site": "shop", "path": "/etc/terrace/site.toml", "version": 3,
 //      "state": "starting" | "serving" | "stopping",
+//      "release": 7,                       0: none yet
+//      "deploy": {"release": 8, "phase": "build"},   absent when none is under way
 //      "error": "…",                       absent unless a reload was refused last
 //      "program": {"version": "0.1.0", "upgrades": 0},
 //      "supervisor": {"pid": 100},

@@ -265,7 +265,7 @@ void Controller::tell_worker_everything() {
 }
 
 void Controller::tell_worker_site() {
-  const std::string resolved = topology::resolved_text(*site_);
+  const std::string resolved = topology::resolved_text(awaits_release() ? without_release(*site_) : *site_);
   const Result<Descriptor> text = make_text_descriptor(resolved);
   if (!text) {
     log_.error("cannot hand the site to the worker", {{"error", describe(text.error())}});

@@ -211,6 +211,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   };
   ReleaseFile release_file() const;
   void load_releases();
+  bool awaits_release() const;
   void handle_release_folder(const ReleaseFolder& record);
   Task<std::string> make_release(uint32_t number);
   Task<std::string> wait_for_release(uint32_t number);

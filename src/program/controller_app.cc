@@ -83,7 +83,8 @@ std::string instance_name(uint32_t slot) { return fmt::format("app-{}", slot + 1
 
 void Controller::configure_app() {
   if (!site_ || !complete_ || stopping_ || first_migration_) return;
-  const bool migrates = !site_->app.run.empty() && !site_->app.migrate.empty();
+  const topology::Site site = awaits_release() ? without_release(*site_) : *site_;
+  const bool migrates = !site.app.run.empty() && !site.app.migrate.empty();
   if (!migrated_ && migrates) {
     // A restore that was cut off comes first: see release_app().
     if (backups_.restoring()) return;
@@ -92,7 +93,7 @@ void Controller::configure_app() {
     return;
   }
   migrated_ = true;
-  lifecycle_.configure(plan_of(*site_), reactor_.now());
+  lifecycle_.configure(plan_of(site), reactor_.now());
 }
 
 app::LifecyclePlan Controller::plan_of(const topology::Site& site) const {

@@ -10,6 +10,7 @@
 #include "net/stream.h"
 #include "program/control.h"
 #include "program/controller.h"
+#include "program/deploy.h"
 #include "program/version.h"
 
 namespace terrace::program {
@@ -297,6 +298,8 @@ Task<std::string> Controller::answer_status() {
                  {"instances", instances}};
   if (site_ && site_->db.engine == topology::DbEngine::kSqlite)
     status["backup"] = backup_json(backups_, reactor_.clock().wall());
+  status["release"] = releases_.current();
+  if (deploy_) status["deploy"] = {{"release", deploy_->number}, {"phase", deploy_->phase}};
   if (!refused_.empty()) status["error"] = refused_;
   if (const std::string problem = app_problem(); !problem.empty()) status["app_error"] = problem;
   if (worker_ && stats_) status["totals"] = totals_json(*stats_);

@@ -282,6 +282,7 @@ Task<std::string> Controller::end_deploy(Deploy& deploy, std::string problem) {
   if (!problem.empty() && !deploy.rollback) releases_.fail(deploy.number, problem);
   releases_.trim();
   Result<void> saved = release_file().save(releases_);
+  for (const char* prepared : {kNext, kBack}) release_file().forget(prepared);
   deploy.phase = "clean up";
   co_await remove_unneeded_releases(releases_.last);
   // Room may be there only now.

@@ -46,6 +46,13 @@ Result<std::pair<Descriptor, Descriptor>> make_input() {
   return std::pair(Descriptor(ends[0]), Descriptor(ends[1]));
 }
 
+// What tar says last says only that it said something before.
+std::string complaint_of(const JobResult& tar) {
+  const auto is_one = [](const std::string& line) { return !line.starts_with("tar: Exiting"); };
+  const auto last = std::find_if(tar.last_lines.rbegin(), tar.last_lines.rend(), is_one);
+  return last == tar.last_lines.rend() ? tar.how : *last;
+}
+
 bool is_folder(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored);
@@ -88,6 +95,10 @@ std::vector<std::string> app_and_web_difference(const std::string& ours, const s
 }  // namespace
 
 ReleaseFile Controller::release_file() const { return ReleaseFile(folders_.state); }
+
+bool Controller::awaits_release() const {
+  return program::awaits_release(std::string(welcome_.site_path.view()), releases_);
+}
 
 void Controller::load_releases() {
   Result<ReleaseTable> table = release_file().load();
@@ -214,7 +225,7 @@ Task<std::string> Controller::unpack_release(Deploy& deploy) {
   co_await tar->ended.wait();
   if (!cut.empty()) co_return cut;
   deploy.last_lines = tar->result.last_lines;
-  co_return tar->result.success ? "" : "the archive could not be unpacked: " + tar->result.how;
+  co_return tar->result.success ? "" : "the archive could not be unpacked: " + complaint_of(tar->result);
 }
 
 // What comes goes to `sink` until the upload is complete. When `sink` takes no more, its

@@ -66,7 +66,7 @@ Task<Controller::ReloadResult> Controller::reload(std::string text, const Handed
   const std::string path(welcome_.site_path.view());
   if (deploy_) co_return ReloadResult{.text = "error: a deploy is under way; reload when it is done\n"};
   topology::LoadOptions options;
-  options.root = release_root(folders_.state, releases_);
+  count_from_release(options, path, folders_.state);
   options.inputs = inputs_with(secrets);
   const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
@@ -208,7 +208,8 @@ void Controller::consider_serving() {
   const bool up = std::ranges::any_of(lifecycle_.slots(), [](const app::Lifecycle::Slot& place) {
     return place.current && place.current->phase == app::MemberPhase::kUp;
   });
-  if (!up && !site_->app.run.empty()) return;
+  const bool has_app = !site_->app.run.empty() && !awaits_release();
+  if (!up && has_app) return;
   serving_ = true;
   backups_.start_schedule();
   tell_supervisor(Serving{});

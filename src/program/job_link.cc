@@ -24,6 +24,12 @@ void refuse_links_above(const fs::path& path) {
     throw fs::filesystem_error("a link is on the way", path, std::make_error_code(std::errc::too_many_links));
 }
 
+// A folder that Terrace made for an application that wrote nothing says nothing.
+bool has_content(const fs::path& path) {
+  const fs::file_status status = fs::symlink_status(path);
+  return fs::is_regular_file(status) || (fs::is_directory(status) && !fs::is_empty(path));
+}
+
 // Only the first time. Beside its place first, so that a copy that was cut short is never
 // taken for the whole.
 void keep(const fs::path& from, const fs::path& kept) {
@@ -77,8 +83,7 @@ void link_writable(const fs::path& release, const fs::path& folder, const fs::pa
   if (!folder.empty() && is_there(folder / path)) set_aside(kept);
   if (folder.empty()) fs::remove_all(kept.string() + ".earlier");
   for (const fs::path& from : {folder.empty() ? folder : folder / path, name}) {
-    const fs::file_status status = fs::symlink_status(from);
-    if (fs::is_directory(status) || fs::is_regular_file(status)) keep(from, kept);
+    if (has_content(from)) keep(from, kept);
   }
   if (!is_there(kept)) fs::create_directories(kept);
   link(name, kept);

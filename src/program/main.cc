@@ -13,6 +13,7 @@
 #include "program/entry.h"
 #include "program/job_commands.h"
 #include "program/output.h"
+#include "program/releases.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
 #include "program/upgrade_trial.h"
@@ -25,6 +26,7 @@ namespace {
 int look_at_site(const CommandLine& line, const std::string& site) {
   topology::LoadOptions options;
   options.inputs = inputs_with_files(secrets_folder(folders_of(site, ::geteuid() == 0)));
+  count_from_release(options, site, folders_of(site, ::geteuid() == 0).state);
   const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, site), options);
   if (loaded.site) return kExitFine;
   (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);

@@ -27,7 +27,8 @@ TEST(ManualPage, comes_from_markdown) {
   const std::string page = manual_page_of_markdown(
       {"x", "5", "a thing"},
       "### `[web]`\n\n**`files`**: a path\n\nServes `this`.\n\n- one\n\n    a = 1\n    b\n");
-  EXPECT_THAT(page, HasSubstr(".SH \\fB[web]\\fR\n.SS \\fBfiles\\fR: a path\n.PP\nServes \\fBthis\\fR\\&.\n"));
+  EXPECT_THAT(page,
+              HasSubstr(".SH \\fB[web]\\fR\n.SS \\fBfiles\\fR: a path\n.PP\nServes \\fBthis\\fR\\&.\n"));
   EXPECT_THAT(page, HasSubstr(".IP \\(bu 2\none\n.PP\n.RS 4\n.nf\na = 1\nb\n.fi\n.RE\n"));
   EXPECT_THAT(page, Not(HasSubstr("`")));
 }

@@ -180,6 +180,8 @@ Result<void> ReleaseFile::commit(const char* purpose) const {
   return {};
 }
 
+void ReleaseFile::forget(const char* purpose) const { ::unlink((path_ + "." + purpose).c_str()); }
+
 // ---- folders
 
 std::string release_folder(const std::string& state, uint32_t number) {
@@ -188,6 +190,29 @@ std::string release_folder(const std::string& state, uint32_t number) {
 
 std::string release_root(const std::string& state, const ReleaseTable& table) {
   return table.current() == 0 ? "" : release_folder(state, table.current());
+}
+
+void count_from_release(topology::LoadOptions& options, const std::string& site_path,
+                        const std::string& state) {
+  const Result<ReleaseTable> table = ReleaseFile(state).load();
+  const bool may_look = ::access((state + "/releases.json").c_str(), R_OK) == 0 || errno == ENOENT;
+  if (table) options.root = release_root(state, *table);
+  const bool closed = !options.root.empty() && ::access(options.root.c_str(), X_OK) != 0;
+  if (!may_look || closed || (table && awaits_release(site_path, *table))) options.look_at_folders = false;
+}
+
+bool awaits_release(const std::string& site_path, const ReleaseTable& table) {
+  return table.current() == 0 && site_path.starts_with("/etc/");
+}
+
+topology::Site without_release(const topology::Site& site) {
+  topology::Site bare = site;
+  const auto is_relative = [](const std::string& path) { return !path.starts_with('/'); };
+  if (is_relative(site.folder_written)) bare.app = {};
+  if (!is_relative(site.files_written) || site.files_written.empty()) return bare;
+  bare.web.files.clear();
+  bare.web.errors.clear();
+  return bare;
 }
 
 std::vector<uint32_t> release_folders(const std::string& state) {

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "topology/load.h"
 
 namespace terrace::program {
 
@@ -83,6 +84,8 @@ class ReleaseFile {
   // the file, which needs no room.
   Result<void> prepare(const char* purpose, const ReleaseTable& table) const;
   Result<void> commit(const char* purpose) const;
+  // What was prepared and is not needed.
+  void forget(const char* purpose) const;
 
  private:
   std::string path_;
@@ -91,6 +94,16 @@ class ReleaseFile {
 std::string release_folder(const std::string& state, uint32_t number);
 // What paths of the site file count from: the current release; empty without one.
 std::string release_root(const std::string& state, const ReleaseTable& table);
+// For the site file at `site_path`: its relative paths count from the release that serves.
+// Whether folders exist is not asked where one may not look, nor before the first release
+// of a site that waits for it.
+void count_from_release(topology::LoadOptions& options, const std::string& site_path,
+                        const std::string& state);
+// A site file below /etc stands beside no project: until the first deploy there is nothing
+// of it to serve.
+bool awaits_release(const std::string& site_path, const ReleaseTable& table);
+// What such a site serves meanwhile: nothing that relative paths would lead to.
+topology::Site without_release(const topology::Site& site);
 // The numbers that have a folder.
 std::vector<uint32_t> release_folders(const std::string& state);
 

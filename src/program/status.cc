@@ -235,6 +235,9 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
                     .path = get<std::string>(json, "path"),
                     .version = get<int64_t>(json, "version"),
                     .state = get<std::string>(json, "state"),
+                    .release = get<int64_t>(json, "release"),
+                    .deploying = get<int64_t>(child(json, "deploy"), "release"),
+                    .deploy_phase = get<std::string>(child(json, "deploy"), "phase"),
                     .error = get<std::string>(json, "error"),
                     .app_error = get<std::string>(json, "app_error"),
                     .isolation = get<std::string>(json, "isolation"),
@@ -257,8 +260,12 @@ bool is_fine(const SiteStatus& status) {
 std::string render_status(const SiteStatus& status, bool colours, std::optional<double> rate) {
   std::string text = coloured(printable(status.site), Colour::kBold, colours);
   text += "  " + coloured(status.state, colour_of_state(status.state), colours);
-  text += fmt::format("  {}, version {}  terrace {}\n\n", printable(status.path), status.version,
+  text += fmt::format("  {}, version {}{}  terrace {}\n\n", printable(status.path), status.version,
+                      status.release == 0 ? "" : fmt::format(", release {}", status.release),
                       status.program_version.empty() ? kVersion : printable(status.program_version));
+  if (status.deploying != 0)
+    text += fmt::format("The deploy of release {} is at `{}`.\n\n", status.deploying,
+                        printable(status.deploy_phase));
   text += processes_text(status, colours);
   text += listeners_text(status, colours);
   text += instances_text(status, colours);

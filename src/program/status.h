@@ -62,6 +62,9 @@ struct SiteStatus {
   std::string path;
   int64_t version = 0;  // of the site file, counted since the start
   std::string state;
+  int64_t release = 0;    // that serves; 0: none yet
+  int64_t deploying = 0;  // the release of the deploy under way; 0: none
+  std::string deploy_phase;
   std::string error;      // why the last reload was refused
   std::string app_error;  // why the last change of [app] was not carried out
   std::string program_version;
