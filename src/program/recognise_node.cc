@@ -103,7 +103,8 @@ std::optional<Recognition> recognise_node(const Project& project) {
   Recognition site;
   site.found = "package.json";
   if (object_at(package, "dependencies").contains("express")) site.found += " with Express";
-  add_packages(site, project, {"nodejs", "npm"});
+  // Where Node is not Debian's, npm is a part of it, and Debian's would not go beside it.
+  if (project.has_package("npm")) add_packages(site, project, {"nodejs", "npm"});
   add_build(project, package, site);
   const std::string run = start.empty() ? "node " + program : start;
   site.keys.push_back({"app", "run", toml_text(run), start.empty() ? "" : "What `npm start` runs."});

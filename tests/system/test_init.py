@@ -80,6 +80,16 @@ def test_the_json_says_what_was_decided_and_why(tmp_path):
     assert said["file"] == str(folder / "site.toml")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_is_told_when_the_applications_user_cannot_enter_the_project(tmp_path):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    tmp_path.chmod(0o700)
+    SKELETONS["flask"](folder)
+    done = init(folder)
+    assert done.returncode == 0 and "cannot enter" in done.stdout and "/srv/shop" in done.stdout
+
+
 def test_the_framework_can_be_chosen(tmp_path):
     SKELETONS["flask"](tmp_path)
     SKELETONS["static"](tmp_path)
