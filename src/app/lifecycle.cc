@@ -307,7 +307,7 @@ void Lifecycle::tick_slot(uint32_t slot, Time now) {
       terminate(slot, member, now);
     } else {
       act(Kind::kKill, slot, member.generation);
-      member.deadline = now + plan_.grace;
+      member.deadline = now + std::max(plan_.grace, kKillAgain);
     }
   }
   tick_standby(slot, now);

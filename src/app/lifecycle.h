@@ -46,6 +46,8 @@ struct LifecyclePlan {
 };
 
 constexpr Duration kDrainMax = std::chrono::seconds(30);
+// SIGKILL is not sent more often than this, whatever the grace.
+constexpr Duration kKillAgain = std::chrono::seconds(1);
 constexpr Duration kRestartDelayFirst = std::chrono::milliseconds(100);
 constexpr Duration kRestartDelayMax = std::chrono::seconds(30);
 constexpr Duration kStableLife = std::chrono::minutes(1);

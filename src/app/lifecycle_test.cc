@@ -20,6 +20,18 @@ TEST_F(LifecycleTest, StartsEverySlotAndTakesTrafficWhenHealthy) {
   EXPECT_EQ(phase(0, 1), MemberPhase::kUp);
 }
 
+TEST_F(LifecycleTest, WithoutAGraceSendsNoFloodOfSignals) {
+  LifecyclePlan impatient = plan(1);
+  impatient.grace = Duration::zero();
+  lifecycle_.configure(impatient, clock_.now());
+  actions();
+  lifecycle_.configure({.instances = 0, .recipe = 1, .grace = Duration::zero()}, clock_.now());
+  EXPECT_THAT(actions(), ElementsAre("withdraw 0.1", "terminate 0.1"));
+  advance(Duration::zero());
+  EXPECT_THAT(actions(), ElementsAre("kill 0.1"));
+  EXPECT_EQ(*lifecycle_.next() - clock_.now(), kKillAgain);
+}
+
 TEST_F(LifecycleTest, RestartsAfterDelaysThatGrowToHalfAMinute) {
   lifecycle_.configure(plan(1), clock_.now());
   actions();

@@ -254,7 +254,9 @@ Task<std::string> Controller::bake_release(Deploy& deploy) {
   if (!deploy.linked_from.empty()) co_await link_late_writes(deploy);
   deploy.bake.limit = deploy.site->app.bake;
   app::BakeVerdict verdict;
-  if (deploy.bake.limit > Duration::zero() && lifecycle_.baking()) {
+  // Files alone have nothing that could be compared.
+  const bool has_app = !deploy.site->app.run.empty();
+  if (has_app && deploy.bake.limit > Duration::zero() && lifecycle_.baking()) {
     deploy.talk.progress(deploy.phase, "");
     verdict = co_await bake(deploy.bake);
     // It serves, and the next start goes on with it: that the site stops is not its fault.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "app/lifecycle.h"
 #include "program/controller.h"
 #include "program/launch.h"
 #include "program/waiting.h"
@@ -40,8 +41,10 @@ struct Jobs::Running {
 };
 
 void Jobs::Deadline::expired() {
-  jobs->signal(*job, std::exchange(job->terminated, true) ? SIGKILL : SIGTERM);
-  jobs->reactor_.timers().arm(*this, jobs->reactor_.now() + job->grace);
+  const bool kills = std::exchange(job->terminated, true);
+  jobs->signal(*job, kills ? SIGKILL : SIGTERM);
+  const Duration pause = kills ? std::max(job->grace, app::kKillAgain) : job->grace;
+  jobs->reactor_.timers().arm(*this, jobs->reactor_.now() + pause);
 }
 
 Result<StartInstance> Jobs::record_of(const topology::Site& site, const JobPlan& plan) const {
