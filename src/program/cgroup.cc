@@ -162,7 +162,8 @@ bool counts_oom_kill(std::string_view text) {
 
 }  // namespace
 
-std::vector<Hierarchy> hierarchies_of(std::string_view mountinfo, std::string_view cgroup) {
+std::vector<Hierarchy> mounted_hierarchies(std::string_view mountinfo, std::string_view cgroup,
+                                           std::initializer_list<std::string_view> controllers) {
   std::vector<Hierarchy> version1;
   std::vector<Hierarchy> version2;
   for (const std::string_view line : split(mountinfo, '\n')) {
@@ -179,12 +180,20 @@ std::vector<Hierarchy> hierarchies_of(std::string_view mountinfo, std::string_vi
                       .root = std::string(words[4])});
     };
     if (type == "cgroup2") take("", version2);
-    for (const std::string_view controller : {"memory", "pids"}) {
+    for (const std::string_view controller : controllers) {
       if (type == "cgroup" && lists(dash[3], controller)) take(controller, version1);
     }
   }
+  version1.insert(version1.end(), version2.begin(), version2.end());
+  return version1;
+}
+
+std::vector<Hierarchy> hierarchies_of(std::string_view mountinfo, std::string_view cgroup) {
+  std::vector<Hierarchy> found = mounted_hierarchies(mountinfo, cgroup, {"memory", "pids"});
   // A machine with controllers in version 1 has an empty version 2 at best.
-  return version1.empty() ? version2 : version1;
+  if (!found.empty() && !found.front().controller.empty())
+    std::erase_if(found, [](const Hierarchy& each) { return each.controller.empty(); });
+  return found;
 }
 
 Result<void> Cgroup::enter() const {

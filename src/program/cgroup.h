@@ -11,6 +11,7 @@
 // Used by the supervisor's thread only.
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ struct Hierarchy {
 
 // What /proc/self/mountinfo and /proc/self/cgroup say, as texts (proc(5)).
 std::vector<Hierarchy> hierarchies_of(std::string_view mountinfo, std::string_view cgroup);
+
+// Of version 1 those with one of `controllers`, then version 2, each with our group.
+std::vector<Hierarchy> mounted_hierarchies(std::string_view mountinfo, std::string_view cgroup,
+                                           std::initializer_list<std::string_view> controllers);
 
 // The group of one instance. Owned by whoever started it.
 class Cgroup {

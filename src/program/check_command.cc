@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "program/commands.h"
+#include "program/machine.h"
 #include "program/output.h"
 #include "program/releases.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
-#include "program/usable_cores.h"
 #include "topology/load.h"
 
 namespace terrace::program {
@@ -17,10 +17,13 @@ namespace {
 
 using topology::LoadedSite;
 
-// What the file leaves to the machine, and what Terrace itself takes of it.
+// What the machine has for us, and what follows from it and the file.
 std::vector<topology::Named> derived_of(const topology::Site& site) {
-  std::vector<topology::Named> shown = topology::derive(site, usable_cores()).shown;
-  shown.push_back({"worker threads", fmt::format("{}, one per core", usable_cores())});
+  const MachineView view = look_at_machine();
+  std::vector<topology::Named> shown = topology::derive(site, view.machine).shown;
+  shown.insert(shown.begin(), {{"cores", view.cores_text},
+                               {"memory", view.memory_text},
+                               {"worker threads", fmt::format("{}, one per core", view.machine.cores)}});
   return shown;
 }
 

@@ -166,6 +166,9 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void configure_logs();
 
   // controller_app.cc: the instances
+  topology::Machine machine() const {
+    return {.cores = static_cast<int>(welcome_.cores), .memory_bytes = welcome_.memory_bytes};
+  }
   void configure_app();
   app::LifecyclePlan plan_of(const topology::Site& site) const;
   void adopt(const AdoptedInstance& adopted);

@@ -97,7 +97,7 @@ void Controller::configure_app() {
 }
 
 app::LifecyclePlan Controller::plan_of(const topology::Site& site) const {
-  const int instances = topology::derive(site, static_cast<int>(welcome_.cores)).instances;
+  const int instances = topology::derive(site, machine()).instances;
   return {.instances = std::min(static_cast<uint32_t>(instances), kSlotsMax),
           .recipe = recipe_of(site),
           .start_timeout = site.app.start_timeout,

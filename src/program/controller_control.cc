@@ -350,7 +350,7 @@ Task<std::string> Controller::answer_restart() {
   if (!*roll_result_) {
     co_return failure("a new instance did not become healthy: the old ones stay; see `terrace logs`");
   }
-  const int instances = topology::derive(*site_, static_cast<int>(welcome_.cores)).instances;
+  const int instances = topology::derive(*site_, machine()).instances;
   co_return line_of({{"ok", true}, {"instances", instances}});
 }
 

@@ -18,12 +18,12 @@ constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
 
-http::ServerLimits server_limits(const topology::Site& site, int cores) {
+http::ServerLimits server_limits(const topology::Site& site, const topology::Machine& machine) {
   http::ServerLimits limits;
   limits.head_timeout = site.web.head_timeout;
   limits.idle_timeout = site.web.idle_timeout;
   limits.body_bytes_max = static_cast<uint64_t>(site.web.body_bytes_max);
-  limits.connections_max = share(site.web.connections_max, cores);
+  limits.connections_max = share(topology::derive(site, machine).connections_max, machine.cores);
   return limits;
 }
 
@@ -34,6 +34,14 @@ app::ProxyOptions proxy_options(const topology::Site& site, bool held) {
       held ? std::max<Duration>(site.app.queue_timeout, kPatience) : site.app.queue_timeout;
   options.response_timeout = site.app.response_timeout;
   return options;
+}
+
+web::Limits file_limits(const topology::Site& site, const topology::Machine& machine) {
+  const topology::Derived derived = topology::derive(site, machine);
+  web::Limits limits;
+  limits.cache_bytes_max = static_cast<uint64_t>(derived.cache_bytes_max);
+  limits.entries_max = derived.cache_entries_max;
+  return limits;
 }
 
 // A request id that we would forward and log: short, and of harmless characters.
@@ -153,8 +161,8 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   if (stopping_) return;
   auto next = std::make_unique<ServedSite>();
   next->site = site;
-  Result<std::unique_ptr<web::FileServer>> files =
-      web::FileServer::create(reactor_, site, !site->app.run.empty(), web::Limits{}, log_);
+  Result<std::unique_ptr<web::FileServer>> files = web::FileServer::create(
+      reactor_, site, !site->app.run.empty(), file_limits(*site, options_.machine), log_);
   if (!files) {
     log_.error("cannot serve the files of the site", {{"error", describe(files.error())}});
     events_.core_took_site(version, true);
@@ -177,10 +185,10 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
 }
 
 void Core::apply_limits(const topology::Site& site) {
-  server_.set_limits(server_limits(site, options_.cores));
+  server_.set_limits(server_limits(site, options_.machine));
   proxy_.set_options(proxy_options(site, held_));
-  backends_.set_limits({.connections_max = share(site.app.connections_max, options_.cores),
-                        .queue_max = share(site.app.queue, options_.cores)});
+  backends_.set_limits({.connections_max = share(site.app.connections_max, options_.machine.cores),
+                        .queue_max = share(site.app.queue, options_.machine.cores)});
 }
 
 void Core::hold(bool held) {

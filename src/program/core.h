@@ -12,6 +12,7 @@
 #include "monitor/request_metrics.h"
 #include "net/listener.h"
 #include "program/records.h"
+#include "topology/load.h"
 #include "topology/site.h"
 #include "web/file_server.h"
 
@@ -35,8 +36,8 @@ class CoreEvents {
 class Core final : public http::Handler, app::InstanceEvents {
  public:
   struct Options {
-    size_t index = 0;  // of this core
-    int cores = 1;     // of the worker: limits of the site are divided by it
+    size_t index = 0;           // of this core
+    topology::Machine machine;  // limits of the site are divided by its cores
   };
   // What any thread may read.
   struct Metrics {

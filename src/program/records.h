@@ -123,11 +123,12 @@ enum class Kind : uint32_t {
 struct Welcome {
   static constexpr Kind kKind = Kind::kWelcome;
   Kind kind = kKind;
-  uint32_t starts = 0;      // 1 for the first controller (or worker), 2 for its successor, …
-  uint32_t cores = 1;       // reactor threads of the worker, sockets per address
-  uint32_t privileged = 0;  // 1: the supervisor is root
-  uint32_t upgrades = 0;    // how often the supervisor has become another program
-  uid_t own_user = 0;       // of controller and worker
+  uint32_t starts = 0;       // 1 for the first controller (or worker), 2 for its successor, …
+  uint32_t cores = 1;        // reactor threads of the worker, sockets per address
+  uint32_t privileged = 0;   // 1: the supervisor is root
+  int64_t memory_bytes = 0;  // that we may use; 0: unknown
+  uint32_t upgrades = 0;     // how often the supervisor has become another program
+  uid_t own_user = 0;        // of controller and worker
   gid_t own_group = 0;
   Path site_path;  // of site.toml, absolute
   Path state;      // the folders of folders.h

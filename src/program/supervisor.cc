@@ -21,6 +21,7 @@
 #include "program/announcement.h"
 #include "program/entry.h"
 #include "program/instance_init.h"
+#include "program/machine.h"
 #include "program/output.h"
 #include "program/process_title.h"
 #include "program/release_folders.h"
@@ -29,7 +30,6 @@
 #include "program/site_folders.h"
 #include "program/terrace_log.h"
 #include "program/text_descriptor.h"
-#include "program/usable_cores.h"
 
 namespace terrace::program {
 namespace {
@@ -201,6 +201,7 @@ void Supervisor::greet(const ChildProcess& child) {
   Welcome welcome;
   welcome.starts = child.starts();
   welcome.cores = parts_.cores;
+  welcome.memory_bytes = parts_.memory_bytes;
   welcome.privileged = parts_.root ? 1 : 0;
   welcome.upgrades = upgrades_;
   welcome.own_user = parts_.own.uid;
@@ -530,7 +531,9 @@ bool prepare(Parts& parts, Log& log) {
   }
   parts.lock = std::move(*lock);
   parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, &parts.own);
-  parts.cores = static_cast<uint32_t>(usable_cores());
+  const topology::Machine machine = look_at_machine().machine;
+  parts.cores = static_cast<uint32_t>(machine.cores);
+  parts.memory_bytes = machine.memory_bytes;
   parts.isolation = possible_isolation();
   say_what_is_off(parts, log);
   say_what_is_closed(parts, log);
@@ -544,6 +547,7 @@ Parts parts_of(const Handover& handover) {
   parts.isolation = handover.isolation;
   parts.descriptors = handover.descriptors;
   parts.cores = handover.cores;
+  parts.memory_bytes = look_at_machine().machine.memory_bytes;
   parts.program_path = handover.program;
   parts.lock = Descriptor(handover.lock);
   return parts;

@@ -39,6 +39,7 @@ struct Parts {
   Isolation isolation = Isolation::kNamespace;
   rlim_t descriptors = 1024;
   uint32_t cores = 1;
+  int64_t memory_bytes = 0;
   Descriptor program;        // our own binary, as it runs
   std::string program_path;  // where its successor will be installed
   Descriptor signals;        // signalfd

@@ -201,9 +201,11 @@ bool Worker::start_cores(const Welcome& welcome) {
   const int count = static_cast<int>(std::max<uint32_t>(1, welcome.cores));
   tally_ = InstanceTally(static_cast<size_t>(count));
   access_log_ = LogAppender(std::string(welcome.log.view()) + "/access.log");
+  const topology::Machine machine{.cores = count, .memory_bytes = welcome.memory_bytes};
+  const size_t buffers_max = topology::derive({}, machine).buffers_max;
   for (int i = 0; i < count; ++i) {
-    const Core::Options options{.index = static_cast<size_t>(i), .cores = count};
-    Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {});
+    const Core::Options options{.index = static_cast<size_t>(i), .machine = machine};
+    Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {.buffers_max = buffers_max});
     if (!reactor) {
       log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
       return false;

@@ -72,7 +72,7 @@ std::vector<Field> process_fields(AppTable& app) {
        .example = R"("shop")",
        .default_words = "`terrace-app` when started by root, else the user who started Terrace"},
       {.name = "instances",
-       .about = "How many processes of the application run. 0: one per core.",
+       .about = "How many processes of the application run. 0: one per core, or fewer where memory is short.",
        .slot = &app.instances,
        .maximum = 256,
        .example = "4"},
@@ -343,9 +343,10 @@ std::vector<Field> request_fields(WebTable& web) {
        .maximum = 24 * kHour,
        .example = R"("10m")"},
       {.name = "connections_max",
-       .about = "Connections of clients at the same time; more are answered with 503 and closed.",
+       .about =
+           "Connections of clients at the same time; more are answered with 503 and closed. 0: by memory, "
+           "16 per MiB.",
        .slot = &web.connections_max,
-       .minimum = 1,
        .maximum = 1'000'000,
        .example = "50000"},
   };

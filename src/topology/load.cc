@@ -149,16 +149,4 @@ Site at_root(const Site& site, const std::string& root) {
   return moved;
 }
 
-Derived derive(const Site& site, int cores) {
-  Derived derived;
-  if (!site.app.run.empty()) {
-    derived.instances = site.app.instances > 0 ? site.app.instances : std::max(1, cores);
-    derived.shown.push_back({"app.instances", fmt::format("{}{}", derived.instances,
-                                                          site.app.instances > 0 ? "" : ", one per core")});
-    derived.shown.push_back({"app.folder", site.app.folder});
-  }
-  derived.shown.push_back({"web.listen", fmt::format("{}", fmt::join(site.web.listen, ", "))});
-  return derived;
-}
-
 }  // namespace terrace::topology

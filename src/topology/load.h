@@ -57,12 +57,25 @@ LoadedSite load_site_text(std::string text, const std::string& path, const LoadO
 // file when that is empty.
 Site at_root(const Site& site, const std::string& root);
 
+// What we may use of this machine.
+struct Machine {
+  int cores = 1;
+  int64_t memory_bytes = 0;  // 0: unknown, and taken to be enough for the defaults below
+};
+
 // What the file leaves to the machine.
 struct Derived {
-  int instances = 0;         // of the application; 0: there is none
-  std::vector<Named> shown;  // for people, in words: "app.instances" = "4, one per core"
+  int instances = 0;             // of the application; 0: there is none
+  int connections_max = 10'000;  // of clients
+  // Of each core of the worker.
+  size_t buffers_max = 16'384;
+  int64_t cache_bytes_max = 64 << 20;  // content of static files
+  size_t cache_entries_max = 4096;     // files whose metadata is known
+  std::vector<Named> shown;            // for people, in words: "app.instances" = "4, one per core"
 };
-Derived derive(const Site& site, int cores);
+Derived derive(const Site& site, const Machine& machine);
+// "512 MiB"
+std::string memory_text(int64_t bytes);
 
 // What changes from one site to the other, a line each: "app: instances 2 -> 4".
 // Secrets and what came through `${…}` are only said to have changed.

@@ -107,11 +107,40 @@ TEST(Load, AFileThatIsMissingIsUnreadable) {
 
 TEST(Derive, InstancesFollowTheCoresUnlessTheFileSaysOtherwise) {
   const LoadedSite free = load("[app]\nrun = \"x\"\n");
-  EXPECT_EQ(derive(*free.site, 4).instances, 4);
+  EXPECT_EQ(derive(*free.site, {.cores = 4}).instances, 4);
   const LoadedSite fixed = load("[app]\nrun = \"x\"\ninstances = 3\n");
-  EXPECT_EQ(derive(*fixed.site, 4).instances, 3);
+  EXPECT_EQ(derive(*fixed.site, {.cores = 4}).instances, 3);
   const LoadedSite files = load("[web]\nfiles = \"public\"\n");
-  EXPECT_EQ(derive(*files.site, 4).instances, 0);
+  EXPECT_EQ(derive(*files.site, {.cores = 4}).instances, 0);
+}
+
+TEST(Derive, WhereMemoryIsShortThereAreFewerInstances) {
+  const LoadedSite site = load("[app]\nrun = \"x\"\n");
+  const Derived derived = derive(*site.site, {.cores = 8, .memory_bytes = 512LL << 20});
+  EXPECT_EQ(derived.instances, 3);
+  EXPECT_EQ(derived.shown[0].value, "3, which 512 MiB of memory have room for; there are 8 cores");
+  EXPECT_EQ(derive(*site.site, {.cores = 8, .memory_bytes = 64LL << 20}).instances, 1);
+  EXPECT_EQ(derive(*site.site, {.cores = 8, .memory_bytes = 4LL << 30}).instances, 8);
+  const LoadedSite small = load("[app]\nrun = \"x\"\nmemory = \"48MiB\"\n");
+  EXPECT_EQ(derive(*small.site, {.cores = 8, .memory_bytes = 512LL << 20}).instances, 8);
+  const LoadedSite fixed = load("[app]\nrun = \"x\"\ninstances = 6\n");
+  EXPECT_EQ(derive(*fixed.site, {.cores = 8, .memory_bytes = 512LL << 20}).instances, 6);
+}
+
+TEST(Derive, WhatTheWorkerKeepsFollowsTheMemoryOfACore) {
+  const LoadedSite site = load("[web]\nfiles = \"public\"\n");
+  const Derived small = derive(*site.site, {.cores = 2, .memory_bytes = 512LL << 20});
+  EXPECT_EQ(small.cache_bytes_max, 8 << 20);
+  EXPECT_EQ(small.cache_entries_max, 1024U);
+  EXPECT_EQ(small.buffers_max, 1864U);
+  EXPECT_EQ(small.connections_max, 8192);
+  const Derived large = derive(*site.site, {.cores = 4, .memory_bytes = 64LL << 30});
+  EXPECT_EQ(large.cache_bytes_max, 256 << 20);
+  EXPECT_EQ(large.cache_entries_max, 16'384U);
+  EXPECT_EQ(large.buffers_max, 65'536U);
+  EXPECT_EQ(large.connections_max, 100'000);
+  const LoadedSite fixed = load("[app]\nrun = \"x\"\n[web]\nconnections_max = 77\n");
+  EXPECT_EQ(derive(*fixed.site, {.cores = 4, .memory_bytes = 64LL << 30}).connections_max, 77);
 }
 
 }  // namespace

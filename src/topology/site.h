@@ -32,7 +32,7 @@ struct AppTable {
   std::string run;     // empty: no application
   std::string folder;  // absolute
   std::string user;    // empty: terrace-app as root, else our own
-  int instances = 0;   // 0: one per core
+  int instances = 0;   // 0: one per core, as far as memory goes
   AppSocket socket = AppSocket::kPort;
   std::vector<Named> env;
   std::vector<std::string> packages;   // of Debian, by name
@@ -72,7 +72,7 @@ struct WebTable {
   std::chrono::milliseconds head_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds drain_timeout{3'600'000};  // of a worker that an upgrade has replaced
-  int connections_max = 10'000;
+  int connections_max = 0;                             // of clients; 0: by memory
 };
 
 struct DbTable {
