@@ -175,6 +175,16 @@ void write_queue_and_files(Exposition& page, const RequestTotals& totals) {
           totals.static_cache_hits);
   counter(page, "terrace_static_cache_misses_total", "Files whose metadata had to be read.",
           totals.static_cache_misses);
+  counter(page, "terrace_static_cache_evictions_total", "Files taken out of the cache to make room.",
+          totals.static_cache_evictions);
+  gauge(page, "terrace_static_cache_entries", "Files whose metadata is in the cache.",
+        totals.static_cache_entries);
+  gauge(page, "terrace_static_cache_bytes", "Content of files in the cache.", totals.static_cache_bytes);
+  counter(page, "terrace_static_loads_refused_total",
+          "Requests answered 503 because too many files had to be read at once.",
+          totals.static_loads_refused);
+  counter(page, "terrace_static_compressions_total", "Files compressed on the fly, for the cache.",
+          totals.static_compressions);
   counter(page, "terrace_worker_allocations_total",
           "Times that a pool of the worker went to the heap; constant in steady state.", totals.allocations);
 }

@@ -43,6 +43,11 @@ void RequestTotals::add(const RequestMetrics& core) {
   retries += core.retries.get();
   static_cache_hits += core.static_cache_hits.get();
   static_cache_misses += core.static_cache_misses.get();
+  static_cache_evictions += core.static_cache_evictions.get();
+  static_loads_refused += core.static_loads_refused.get();
+  static_compressions += core.static_compressions.get();
+  static_cache_entries += core.static_cache_entries.get();
+  static_cache_bytes += core.static_cache_bytes.get();
   allocations += core.allocations.get();
 }
 

@@ -58,7 +58,12 @@ struct RequestMetrics {
   Counter retries;                                    // sent once more: a failed connect, a dead instance
   Counter static_cache_hits;                          // file metadata found in the cache
   Counter static_cache_misses;
-  Counter allocations;  // of the pools, from the heap: constant in steady state
+  Counter static_cache_evictions;  // taken out to make room
+  Counter static_loads_refused;    // answered 503: too many files had to be read at once
+  Counter static_compressions;     // files compressed on the fly, for the cache
+  Gauge static_cache_entries;
+  Gauge static_cache_bytes;  // content
+  Counter allocations;       // of the pools, from the heap: constant in steady state
 
   void finished(const Finished& request) {
     requests[code_class(request.status)][static_cast<size_t>(request.served_from)].add();
@@ -94,6 +99,11 @@ struct RequestTotals {
   uint64_t retries = 0;
   uint64_t static_cache_hits = 0;
   uint64_t static_cache_misses = 0;
+  uint64_t static_cache_evictions = 0;
+  uint64_t static_loads_refused = 0;
+  uint64_t static_compressions = 0;
+  int64_t static_cache_entries = 0;
+  int64_t static_cache_bytes = 0;
   uint64_t allocations = 0;
 
   void add(const RequestMetrics& core);

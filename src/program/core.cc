@@ -174,7 +174,7 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   }
   apply_limits(*site);
   copy_static_counters();
-  hits_said_ = misses_said_ = 0;
+  static_said_ = {};
   std::swap(site_, next);
   if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
@@ -265,10 +265,18 @@ void Core::copy_access_counters() {
 void Core::copy_static_counters() {
   if (!site_) return;
   const web::Metrics& files = site_->files->metrics();
-  metrics_.requests.static_cache_hits.add(files.hits.get() - hits_said_);
-  metrics_.requests.static_cache_misses.add(files.loads.get() - misses_said_);
-  hits_said_ = files.hits.get();
-  misses_said_ = files.loads.get();
+  monitor::RequestMetrics& requests = metrics_.requests;
+  const auto copy = [](Counter& into, const Counter& from, uint64_t& said) {
+    into.add(from.get() - said);
+    said = from.get();
+  };
+  copy(requests.static_cache_hits, files.hits, static_said_.hits);
+  copy(requests.static_cache_misses, files.loads, static_said_.loads);
+  copy(requests.static_cache_evictions, files.evictions, static_said_.evictions);
+  copy(requests.static_loads_refused, files.loads_refused, static_said_.refused);
+  copy(requests.static_compressions, files.compressions, static_said_.compressions);
+  requests.static_cache_entries.add(files.entries.get() - requests.static_cache_entries.get());
+  requests.static_cache_bytes.add(files.content_bytes.get() - requests.static_cache_bytes.get());
 }
 
 void Core::use_access_file(Descriptor file) {

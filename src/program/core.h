@@ -125,8 +125,15 @@ class Core final : public http::Handler, app::InstanceEvents {
   topology::AccessLog access_form_ = topology::AccessLog::kOff;
   Scope scope_;
   int64_t queued_said_ = 0;
-  uint64_t hits_said_ = 0;  // of the present site's file server
-  uint64_t misses_said_ = 0;
+  // What is copied already of the present site's file server.
+  struct StaticSaid {
+    uint64_t hits = 0;
+    uint64_t loads = 0;
+    uint64_t evictions = 0;
+    uint64_t refused = 0;
+    uint64_t compressions = 0;
+  };
+  StaticSaid static_said_;
   uint64_t written_said_ = 0;  // of the present access log
   uint64_t dropped_said_ = 0;
   bool held_ = false;

@@ -23,7 +23,7 @@ constexpr std::array<CodeMeaning, 21> kCodes{{
      "allowed there."},
     {"E019", "A list names the same thing twice."},
     {"E020", "The site has neither an application nor files."},
-    {"E021", "A folder or a file that a key names does not exist."},
+    {"E021", "A folder or a file that a key names does not exist, or is too large."},
     {"E022", "A key needs another one."},
     {"E023", "Two keys contradict each other."},
     {"E024", "A setting would give away what visitors must not see."},

@@ -108,6 +108,11 @@ PathKind real_path_kind(const std::string& path) {
   return S_ISREG(about.st_mode) ? PathKind::kFile : PathKind::kOther;
 }
 
+int64_t real_file_bytes(const std::string& path) {
+  struct stat about{};
+  return ::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) ? about.st_size : 0;
+}
+
 bool without_secrets(std::string_view table) { return table != "app" && table != "db"; }
 
 LoadedSite load_site(const std::string& path, const LoadOptions& options) {

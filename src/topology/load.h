@@ -17,6 +17,8 @@ namespace terrace::topology {
 
 enum class PathKind : uint8_t { kMissing, kFolder, kFile, kOther };
 PathKind real_path_kind(const std::string& path);
+// 0 for what is no file.
+int64_t real_file_bytes(const std::string& path);
 
 struct LoadOptions {
   // How messages name the file; empty: by its path.
@@ -33,6 +35,7 @@ struct LoadOptions {
   // Off: whether folders exist is not asked. The worker may not see them all.
   bool look_at_folders = true;
   std::function<PathKind(const std::string& path)> path_kind = real_path_kind;
+  std::function<int64_t(const std::string& path)> file_bytes = real_file_bytes;
 };
 
 // For LoadOptions::resolve: all but [app] and [db].

@@ -105,6 +105,21 @@ TEST(Load, AFileThatIsMissingIsUnreadable) {
             "1 error\n");
 }
 
+TEST(Load, AnErrorPageThatTheWebServerWouldRefuseIsAnError) {
+  LoadOptions options = world();
+  options.path_kind = [](const std::string& path) {
+    return path.ends_with(".html") ? PathKind::kFile : PathKind::kFolder;
+  };
+  options.file_bytes = [](const std::string& path) {
+    return kErrorPageBytesMax + (path.ends_with("large.html") ? 1 : 0);
+  };
+  const std::string text = "[web]\nfiles = \"public\"\nerrors = { 404 = \"404.html\" }\n";
+  EXPECT_TRUE(load(text, options).site);
+  const LoadedSite loaded = load("[web]\nfiles = \"public\"\nerrors = { 404 = \"large.html\" }\n", options);
+  EXPECT_FALSE(loaded.site);
+  EXPECT_THAT(loaded.text, HasSubstr("error[E021]: the page for 404 is larger than 1 MiB"));
+}
+
 TEST(Derive, InstancesFollowTheCoresUnlessTheFileSaysOtherwise) {
   const LoadedSite free = load("[app]\nrun = \"x\"\n");
   EXPECT_EQ(derive(*free.site, {.cores = 4}).instances, 4);

@@ -346,7 +346,13 @@ class Rules {
     for (const Named& page : site_.web.errors) {
       const std::string path = "web.errors." + page.name;
       const std::string file = site_.web.files + "/" + page.value;
-      if (known(path) == nullptr || options_.path_kind(file) == PathKind::kFile) continue;
+      if (known(path) == nullptr) continue;
+      if (options_.path_kind(file) == PathKind::kFile) {
+        if (options_.file_bytes(file) > kErrorPageBytesMax)
+          report_value("E021", path, fmt::format("the page for {} is larger than 1 MiB", page.name),
+                       shown(path, fmt::format("{} has {} bytes", file, options_.file_bytes(file))));
+        continue;
+      }
       report_value("E021", path, fmt::format("the page for {} does not exist", page.name),
                    shown(path, "there is no file " + file));
     }

@@ -21,6 +21,9 @@ enum class DbEngine : uint8_t { kSqlite, kNone };
 
 using config::Named;
 
+// A page of `[web] errors`, at most; it is kept in memory.
+constexpr int64_t kErrorPageBytesMax = 1 << 20;
+
 struct SiteTable {
   std::string name = "site";
   std::string domain;                    // empty: answers to any Host

@@ -19,7 +19,7 @@ class ErrorPages {
   // `folder` may be null: then there are no pages of the site's own. One that cannot
   // be read, or has more than kPageBytesMax bytes, is replaced by ours and logged.
   ErrorPages(const topology::WebTable& web, const Folder* folder, const Log& log);
-  static constexpr uint64_t kPageBytesMax = 1 << 20;
+  static constexpr uint64_t kPageBytesMax = topology::kErrorPageBytesMax;
 
   // As HTML. For a status that we do not know, the page of 500.
   std::string_view html(int status) const;

@@ -131,6 +131,8 @@ def test_tunnels_retries_and_the_static_cache_are_counted(make_site):
         assert site.get("/a.txt").status == 200
     wait_for_more(site, "terrace_static_cache_hits_total")
     wait_for_more(site, "terrace_static_cache_misses_total")
+    wait_for_more(site, "terrace_static_cache_entries")
+    wait_for_more(site, "terrace_static_cache_bytes")
     with site.connect() as connection:
         connection.send(b"GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
         assert connection.read_head().status == 101
