@@ -11,19 +11,20 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness import ROOT, Site
+from harness import BINARY, ROOT, Site
 
 EXAMPLES = ROOT / "examples"
 GUESTBOOKS = ["guestbook-node", "guestbook-flask", "guestbook-django", "guestbook-rails"]
 START_SECONDS = 90.0  # Rails on a busy machine
 NPM_CACHE = ROOT / "build/test/npm"
 PYTHON = "/usr/bin/python3"  # Debian's, whatever is first on the PATH
-HOME_KEYS = ["RAILS_ENV", "DATABASE_URL", "SECRET_KEY_BASE", "NODE_ENV"]
+# What somebody may have set who tried an application by hand.
+NOT_OURS = ["RAILS_ENV", "DATABASE_URL", "SECRET_KEY_BASE", "DJANGO_SECRET_KEY", "NODE_ENV"]
 
 
 def run(command: list, folder: Path, given: str | None = None, seconds: float = 120.0) -> str:
     """What it printed; an error of the test when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in HOME_KEYS}
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     done = subprocess.run([str(word) for word in command], cwd=folder, env=environment, input=given or "",
                           capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, "%s in %s: %s" % (command, folder, done.stdout + done.stderr)
@@ -159,8 +160,6 @@ SKELETONS = {"django": django, "rails": rails, "flask": flask, "node": express, 
 
 
 def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    from harness import BINARY
-
     return subprocess.run([str(BINARY), "init", *arguments], cwd=folder, capture_output=True, text=True, timeout=30)
 
 
