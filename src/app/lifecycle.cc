@@ -202,13 +202,10 @@ void Lifecycle::healthy(uint32_t slot, uint32_t generation, Time now) {
   if (is_leaving(*member) || is_healthy(*member)) return;
   const Slot& place = slots_[slot];
   const bool is_candidate = place.candidate && member == &*place.candidate;
-  member->phase = is_candidate && switching() ? MemberPhase::kReady : MemberPhase::kUp;
+  if (is_candidate && switching()) return candidate_is_ready(slot, now);
+  member->phase = MemberPhase::kUp;
   act(Kind::kPublish, slot, generation);
-  if (switching()) {
-    switch_when_ready(now);
-  } else if (is_candidate) {
-    candidate_is_healthy(slot, now);
-  }
+  if (is_candidate) candidate_is_healthy(slot, now);
   continue_roll(now);
   say_released();
 }

@@ -210,6 +210,7 @@ class Lifecycle {
   void empty_slot(uint32_t slot, Time now);
 
   // lifecycle_switch.cc
+  void candidate_is_ready(uint32_t slot, Time now);
   void switch_when_ready(Time now);
   void make_switch(Time now);
   void fail_switch(uint32_t slot, uint32_t generation, Time now);

@@ -26,6 +26,17 @@ bool Lifecycle::switch_over(const LifecyclePlan& plan, Time now) {
   return true;
 }
 
+// The proxy knows it as starting and is told nothing else. Of the last one nobody is told
+// anything before kSwitched: an action tells the phase that a member has when it is
+// carried out, and by then that one is up.
+void Lifecycle::candidate_is_ready(uint32_t slot, Time now) {
+  Member& member = *slots_[slot].candidate;
+  member.phase = MemberPhase::kReady;
+  const uint32_t generation = member.generation;
+  switch_when_ready(now);
+  if (switching()) act(Kind::kNote, slot, generation);
+}
+
 void Lifecycle::switch_when_ready(Time now) {
   const bool ready = std::ranges::all_of(slots_, [](const Slot& place) {
     return !place.candidate || place.candidate->phase == MemberPhase::kReady;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -30,9 +31,10 @@ class World {
 
   void step() {
     const size_t up_before = count(MemberPhase::kUp);
-    const bool accident = something_happens();
+    bool accident = something_happens();
     if (any(20) == 0) {
       carry_out(any(6));
+      accident |= !is_noted_as_up();
       succeed();
     }
     carry_out();
@@ -80,6 +82,15 @@ class World {
     return n;
   }
 
+  bool is_noted_as_up() const {
+    // Of a slot that stays.
+    return std::ranges::any_of(processes_, [this](const auto& each) {
+      const Process& process = each.second;
+      return process.slot < noted_.instances && process.noted.phase == MemberPhase::kUp &&
+             !process.told_to_end;
+    });
+  }
+
   // Whether it was an accident: the end of a process, its illness, or too much time.
   bool something_happens() {
     const uint32_t what = any(100);
@@ -125,6 +136,7 @@ class World {
       lifecycle_.roll(now());
     } else if (what < 94) {
       noted_ = {.instances = lifecycle_.plan().instances, .recipe = ++recipe_};
+      noted_recipes_.insert(recipe_);
       lifecycle_.configure(noted_, now());
     } else if (what < 97) {
       lifecycle_.release(now());
@@ -170,11 +182,15 @@ class World {
       const Member* member = lifecycle_.find(action.slot, action.generation);
       if (action.kind == Action::Kind::kSwitched || action.kind == Action::Kind::kWentBack) {
         noted_ = lifecycle_.plan();
+        noted_recipes_.insert(noted_.recipe);
       } else if (action.kind == Action::Kind::kStart) {
         EXPECT_FALSE(processes_.contains(action.generation));
         if (member != nullptr) processes_[action.generation] = {.slot = action.slot, .noted = *member};
       } else if (action.kind == Action::Kind::kPublish || action.kind == Action::Kind::kNote) {
         if (member == nullptr) continue;
+        // None serves before its recipe was noted to be the current one.
+        EXPECT_TRUE(action.kind == Action::Kind::kNote || member->phase != MemberPhase::kUp ||
+                    noted_recipes_.contains(member->recipe));
         processes_[action.generation].noted = *member;
         processes_[action.generation].drains = member->phase == MemberPhase::kDraining;
       } else if (action.kind == Action::Kind::kTerminate || action.kind == Action::Kind::kKill) {
@@ -192,6 +208,7 @@ class World {
 
   uint64_t recipe_ = 1;
   LifecyclePlan noted_;
+  std::set<uint64_t> noted_recipes_ = {1};
 };
 
 TEST(LifecycleWorldTest, WhateverHappensItServesAndEndsAsItShould) {

@@ -42,6 +42,7 @@ Result<void> Controller::start() {
   supervisor_.watch.readable = true;
   scope_.spawn(read_supervisor());
   scope_.spawn(reload_when_asked());
+  scope_.spawn(note_figures());
   return {};
 }
 

@@ -124,6 +124,10 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
     bool unreadable = false;
     std::vector<std::string> changed;  // what differs
   };
+  struct PastFigures {
+    uint64_t recipe = 0;
+    app::BakeFigures figures;
+  };
   struct AdoptedInstance {
     InstanceRunning record;
     Descriptor output;
@@ -178,6 +182,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void handle_ended(const InstanceEnded& record);
   void tick();
   void settle();
+  void begin_together();
+  void end_together();
   void carry_out(const app::Action& action);
   void start_instance(uint32_t slot, uint32_t generation);
   Result<void> ask_for_instance(uint32_t slot, uint32_t generation);
@@ -241,6 +247,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
 
   // controller_bake.cc
   app::BakeFigures figures_of(uint64_t recipe) const;
+  Task<void> note_figures();
+  Task<void> wait_until_worker_serves();
   Task<app::BakeFigures> fresh_figures_of(uint64_t recipe);
   // Right after kSwitched. Ends with the limit, earlier when the new release is worse
   // or the bake was ended otherwise. What follows, keep() or go_back(), is the owner's.
@@ -285,6 +293,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::vector<Drained> drained_but_for_them_;
   std::optional<Stats> stats_;
   uint32_t stats_asked_ = 0;
+  std::deque<PastFigures> history_;  // oldest first
 
   std::shared_ptr<const topology::Site> site_;
   std::string site_text_;
@@ -312,6 +321,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::vector<AdoptedInstance> adopted_;
   std::vector<InstanceEnded> ended_before_;
   bool held_said_ = false;  // to the worker
+  bool together_ = false;   // begun at the worker
   bool complete_ = false;   // the supervisor has said all that it knew
   std::optional<bool> roll_result_;
   std::string roll_problem_;  // why the last roll failed

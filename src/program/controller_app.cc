@@ -194,10 +194,21 @@ void Controller::settle() {
   for (std::vector<Action> actions = lifecycle_.take_actions(); !actions.empty();
        actions = lifecycle_.take_actions()) {
     for (const Action& action : actions) carry_out(action);
+    end_together();
   }
   const std::optional<Time> next = stopping_ ? std::nullopt : lifecycle_.next();
   if (next) reactor_.timers().arm(tick_timer_, *next);
   consider_serving();
+}
+
+// The site and the instances that answer for it change together.
+void Controller::begin_together() {
+  together_ = true;
+  tell_worker(Together{.begins = 1});
+}
+
+void Controller::end_together() {
+  if (std::exchange(together_, false)) tell_worker(Together{.begins = 0});
 }
 
 void Controller::carry_out(const Action& action) {
@@ -223,10 +234,12 @@ void Controller::carry_out(const Action& action) {
       if (!stopping_) tell_supervisor(signal);
       return;
     case Action::Kind::kSwitched:
+      begin_together();
       return switched();
     case Action::Kind::kSwitchFailed:
       return switch_failed(action);
     case Action::Kind::kWentBack:
+      begin_together();
       return went_back();
     case Action::Kind::kHeld:
       return backups_.app_held();

@@ -12,7 +12,32 @@ using std::chrono::seconds;
 constexpr seconds kBakeStep{1};
 constexpr uint64_t kOldRequestsEnough = 200;
 
+// What the release that serves answered lately: so many samples, so far apart.
+constexpr seconds kHistoryStep{15};
+constexpr size_t kHistoryMax = 9;
+
+constexpr seconds kWorkerPatience{10};
+constexpr std::chrono::milliseconds kWorkerPause{2};
+
 }  // namespace
+
+// When a deploy is said to be done, no core answers with the files of before.
+Task<void> Controller::wait_until_worker_serves() {
+  const Time deadline = reactor_.now() + kWorkerPatience;
+  while (worker_ && worker_site_ != version_ && !stopping_ && reactor_.now() < deadline)
+    co_await sleep(reactor_, kWorkerPause);
+}
+
+Task<void> Controller::note_figures() {
+  for (;;) {
+    co_await sleep(reactor_, kHistoryStep);
+    if (!worker_ || !site_ || stopping_) continue;
+    co_await refresh_stats();
+    const uint64_t recipe = lifecycle_.plan().recipe;
+    history_.push_back({.recipe = recipe, .figures = figures_of(recipe)});
+    if (history_.size() > kHistoryMax) history_.pop_front();
+  }
+}
 
 app::BakeFigures Controller::figures_of(uint64_t recipe) const {
   if (!stats_) return {};
@@ -33,12 +58,13 @@ Task<app::BakeFigures> Controller::fresh_figures_of(uint64_t recipe) {
   co_return figures_of(recipe);
 }
 
-// What the old release answered lately says more than what it did at night; when that is
-// little, all that it did counts.
+// What the old release answered in the last two minutes says more than what it did at
+// night, as a database may be away since; when that is little, all that it did counts.
 Task<app::BakeVerdict> Controller::bake(BakePlan plan) {
   app::BakeSample sample;
   const app::BakeFigures old_now = co_await fresh_figures_of(plan.old_recipe);
-  sample.before = app::grown(plan.old_before, old_now);
+  const auto earliest = std::ranges::find(history_, plan.old_recipe, &PastFigures::recipe);
+  sample.before = app::grown(earliest != history_.end() ? earliest->figures : plan.old_before, old_now);
   if (sample.before.requests < kOldRequestsEnough) sample.before = old_now;
   app::BakeFigures last = plan.fresh_before;
   const Time begin = reactor_.now();

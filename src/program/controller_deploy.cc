@@ -198,7 +198,9 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
     deploy.changed.reset();
     co_await deploy.changed.wait();
   }
-  co_return *deploy.switch_result ? "" : deploy.why;
+  if (!*deploy.switch_result) co_return deploy.why;
+  co_await wait_until_worker_serves();
+  co_return "";
 }
 
 // Between what the lifecycle did before and what it publishes next: the table on disk,

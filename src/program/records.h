@@ -106,6 +106,7 @@ enum class Kind : uint32_t {
   kComplete,
   kStatsRequest,
   kHold,
+  kTogether,
   // worker -> controller
   kSiteTaken,
   kDrained,
@@ -454,6 +455,14 @@ struct BackupReport {
   int64_t good_seconds = 0;  // when the last good one was begun, since 1970; 0: there is none
   int64_t bytes = 0;         // of the last good one
   int64_t duration_ms = 0;   // of the last attempt
+};
+
+// What stands between one with `begins` 1 and one with 0 is done by each core in one step:
+// no request sees a part of it. When the channel ends in between none of it is done.
+struct Together {
+  static constexpr Kind kKind = Kind::kTogether;
+  Kind kind = kKind;
+  uint32_t begins = 0;
 };
 
 struct StatsRequest {

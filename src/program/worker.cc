@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -63,6 +64,7 @@ class Worker final : public CoreEvents {
     std::unique_ptr<Reactor> reactor;
     std::unique_ptr<Core> core;
     std::thread thread;
+    std::vector<std::function<void(Core&)>> together;  // not passed on yet
   };
   // What cores said and the main thread has not handled yet.
   struct DrainedCore {
@@ -93,6 +95,10 @@ class Worker final : public CoreEvents {
   void tell_controller(const T& record);
   template <class Action>
   void on_cores(Action action);
+  template <class Action>
+  void on_core(CoreThread& one, Action action);
+  void end_together();
+  void forget_together();
   void join_cores();
 
   Log log_;
@@ -112,6 +118,7 @@ class Worker final : public CoreEvents {
   std::map<std::pair<uint32_t, uint32_t>, std::set<size_t>> drained_;  // cores that are done with it
   std::map<uint32_t, std::pair<size_t, bool>> taken_;                  // site version: cores, any refused
   size_t stopped_ = 0;
+  bool together_ = false;
   bool stopping_ = false;
   bool supervisor_gone_ = false;
   LogAppender access_log_;
@@ -130,9 +137,32 @@ void Worker::tell_controller(const T& record) {
 
 template <class Action>
 void Worker::on_cores(Action action) {
-  for (CoreThread& one : cores_) {
+  for (CoreThread& one : cores_) on_core(one, action);
+}
+
+template <class Action>
+void Worker::on_core(CoreThread& one, Action action) {
+  if (together_) {
+    one.together.push_back(std::move(action));
+  } else {
     submit(*one.reactor, [core = one.core.get(), action] { action(*core); });
   }
+}
+
+void Worker::end_together() {
+  together_ = false;
+  for (CoreThread& one : cores_) {
+    if (one.together.empty()) continue;
+    submit(*one.reactor, [core = one.core.get(), actions = std::exchange(one.together, {})] {
+      for (const auto& action : actions) action(*core);
+    });
+  }
+}
+
+// Half of it is of no use: the next controller says everything again.
+void Worker::forget_together() {
+  together_ = false;
+  for (CoreThread& one : cores_) one.together.clear();
 }
 
 // ---- from the cores -------------------------------------------------------------
@@ -235,6 +265,7 @@ void Worker::read_channel(int channel, bool supervisor) {
       supervisor_gone_ = true;
     } else {
       controller_.reset();
+      forget_together();
     }
     return;
   }
@@ -243,6 +274,7 @@ void Worker::read_channel(int channel, bool supervisor) {
 void Worker::handle(Received& message) {
   switch (message.kind()) {
     case Kind::kPeer:
+      forget_together();
       controller_ = message.take_descriptor();
       on_cores([](Core& core) { core.mark_instances(); });
       return;
@@ -257,6 +289,7 @@ void Worker::handle(Received& message) {
     case Kind::kStop:
       if (const auto record = message.as<Stop>()) {
         stopping_ = true;
+        end_together();
         on_cores([limit = std::chrono::milliseconds(record->limit_ms)](Core& core) { core.stop(limit); });
       }
       return;
@@ -275,6 +308,12 @@ void Worker::handle(Received& message) {
       return;
     case Kind::kBackupReport:
       if (const auto record = message.as<BackupReport>()) take_backup_report(*record);
+      return;
+    case Kind::kTogether:
+      if (const auto record = message.as<Together>()) {
+        end_together();
+        together_ = record->begins != 0;
+      }
       return;
     case Kind::kStatsRequest:
       if (const auto record = message.as<StatsRequest>()) answer_stats(*record);
@@ -377,7 +416,7 @@ void Worker::update_instance(const InstanceUpdate& record) {
   const InstanceTally::PerCore per_core = tally_.note(record);
   for (size_t i = 0; i < cores_.size(); ++i) {
     if (!per_core.empty()) update.metrics = per_core[i];
-    submit(*cores_[i].reactor, [core = cores_[i].core.get(), update] { core->update_instance(update); });
+    on_core(cores_[i], [update](Core& core) { core.update_instance(update); });
   }
 }
 
