@@ -146,6 +146,20 @@ LoadedSite load_site_text(std::string text, const std::string& path, const LoadO
   return finish(std::move(site), diagnostics, source);
 }
 
+std::vector<KeptFolder> kept_folders(const Site& site) {
+  const size_t releases = site.app.folder.rfind("/releases/");
+  std::vector<KeptFolder> kept;
+  if (site.web.files.empty() || releases == std::string::npos) return kept;
+  for (const std::string& path : site.app.writable) {
+    const std::string whole = below(site.app.folder, path);
+    if (!whole.starts_with(site.web.files + "/")) continue;
+    kept.push_back({.at = whole.substr(site.web.files.size()),
+                    .folder = site.app.folder.substr(0, releases) + "/writable",
+                    .path = path});
+  }
+  return kept;
+}
+
 Site at_root(const Site& site, const std::string& root) {
   Site moved = site;
   const std::string folder = root_of(site, root);

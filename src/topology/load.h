@@ -66,6 +66,15 @@ struct Machine {
   int64_t memory_bytes = 0;  // 0: unknown, and taken to be enough for the defaults below
 };
 
+// Of a site that runs from a release: the folders of `[app] writable` that lie below [web]
+// files. In the release itself there are only links, which lead out of it.
+struct KeptFolder {
+  std::string at;      // the path under which it is served: "/uploads"
+  std::string folder;  // all that is kept, absolute; the application writes below it
+  std::string path;    // its own place there
+};
+std::vector<KeptFolder> kept_folders(const Site& site);
+
 // What the file leaves to the machine.
 struct Derived {
   int instances = 0;             // of the application; 0: there is none

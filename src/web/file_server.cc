@@ -8,6 +8,7 @@
 #include "http/url.h"
 #include "net/address.h"
 #include "reactor/mailbox.h"
+#include "topology/load.h"
 #include "web/error_pages.h"
 #include "web/files.h"
 #include "web/pattern.h"
@@ -141,6 +142,12 @@ Result<void> FileServer::State::start(Reactor& reactor, const Limits& limits, co
     Result<Folder> opened = Folder::open(web.files);
     if (!opened) return std::unexpected(opened.error());
     folder = std::move(*opened);
+    for (const topology::KeptFolder& kept : topology::kept_folders(*site_)) {
+      const Result<void> put = folder->put(kept.at, kept.folder, kept.path);
+      if (!put)
+        log.warning("a folder of [app] writable is not served",
+                    {{"path", kept.at}, {"error", describe(put.error())}});
+    }
   }
   pages_ = ErrorPages(web, folder ? &*folder : nullptr, log);
   if (folder) {

@@ -63,10 +63,36 @@ Result<Folder> Folder::open(const std::string& path) {
   return Folder(path, std::move(descriptor));
 }
 
+Result<void> Folder::put(std::string at, const std::string& root, const std::string& path) {
+  const Descriptor above(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!above) return fail_system("folder of files");
+  struct open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  Descriptor descriptor(
+      static_cast<int>(::syscall(SYS_openat2, above.get(), path.c_str(), &how, sizeof how)));
+  if (!descriptor) return fail_system("folder of files");
+  inner_.push_back({.at = std::move(at), .descriptor = std::move(descriptor)});
+  return {};
+}
+
+int Folder::folder_of(std::string_view& path) const {
+  for (const Inner& each : inner_) {
+    const bool inside =
+        path.starts_with(each.at) && (path.size() == each.at.size() || path[each.at.size()] == '/');
+    if (!inside) continue;
+    path.remove_prefix(each.at.size());
+    if (path.starts_with('/')) path.remove_prefix(1);
+    return each.descriptor.get();
+  }
+  path.remove_prefix(1);
+  return descriptor_.get();
+}
+
 Result<Descriptor> Folder::open_beneath(std::string_view path, Patience patience) const {
   ASSERT(path.starts_with('/'));
   std::array<char, PATH_MAX> relative;
-  path.remove_prefix(1);
+  const int folder = folder_of(path);
   if (path.empty()) path = ".";
   if (path.size() >= relative.size()) return fail(Code::kNotFound, "openat2");
   std::memcpy(relative.data(), path.data(), path.size());
@@ -74,7 +100,7 @@ Result<Descriptor> Folder::open_beneath(std::string_view path, Patience patience
 
   const bool cached_only = patience == Patience::kCachedOnly;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    Descriptor file(open_how(descriptor_.get(), relative.data(), cached_only ? RESOLVE_CACHED : 0));
+    Descriptor file(open_how(folder, relative.data(), cached_only ? RESOLVE_CACHED : 0));
     if (file) return file;
     if (errno == EAGAIN && cached_only) return fail(Code::kWouldBlock, "openat2");
     if (errno != EAGAIN && errno != EINTR) return classify(errno);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/descriptor.h"
 #include "base/result.h"
@@ -28,10 +29,14 @@ FileIdentity identity_of(const struct stat& status);
 
 // A folder from which files are served. Nothing outside of it is ever opened: the
 // kernel resolves each path beneath it (openat2(2)) and follows only links that
-// stay there. Thread-safe: it does not change.
+// stay there. Another folder may stand in it under a name, in place of what is there,
+// and is closed to the outside in the same way. Thread-safe: it does not change.
 class Folder {
  public:
   static Result<Folder> open(const std::string& path);
+  // From now on what is below `at`, "/uploads", comes from `path` below `root`, through no
+  // link: somebody else may write there. Before it is shared.
+  Result<void> put(std::string at, const std::string& root, const std::string& path);
 
   // Opens what `path` (beginning with `/`, as normalise_path() gave it) names, for
   // reading, never waiting for a FIFO's or a device's other side.
@@ -44,8 +49,16 @@ class Folder {
  private:
   Folder(std::string path, Descriptor descriptor)
       : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
+  struct Inner {
+    std::string at;
+    Descriptor descriptor;
+  };
+  // The folder in which `path` is, which becomes relative to it.
+  int folder_of(std::string_view& path) const;
+
   std::string path_;
   Descriptor descriptor_;
+  std::vector<Inner> inner_;
 };
 
 // A component that begins with a dot is refused whether it exists or not, save

@@ -225,6 +225,7 @@ def test_writable_paths_outlive_releases(deployable):
     site = deployable(app={"writable": ["data", "public/uploads"]})
     done = deploy(site, "one", **{"data/seed": "from the first", "public/uploads/a.txt": "first"})
     assert done.returncode == 0, said(done)
+    assert site.get("/uploads/a.txt").text == "first"
     kept = site.folder / "terrace/state/writable/data"
     (kept / "written").write_text("by the application")
     done = deploy(site, "two", **{"data/seed": "from the second"})
@@ -233,6 +234,11 @@ def test_writable_paths_outlive_releases(deployable):
     assert data.is_symlink()
     assert (data / "written").read_text() == "by the application"
     assert (kept / "seed").read_text() == "from the first"
+    assert site.get("/uploads/a.txt").text == "first"
+    # The application owns that folder; it cannot make the web server show another.
+    uploads = site.folder / "terrace/state/writable/public/uploads"
+    (uploads / "out").symlink_to("/etc")
+    assert site.get("/uploads/out/hostname").status != 200
     assert_serves(site, "two")
 
 
