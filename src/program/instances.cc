@@ -147,7 +147,8 @@ void Instances::prepare_writable(const StartInstance& record, const User& user) 
                      .database_link = std::string(record.database_link.view()),
                      .database = database::sqlite_path(folder, record.site.view()),
                      .change_owner = options_.root,
-                     .user = user});
+                     .user = user,
+                     .within = options_.site_folder});
   if (!said) return;  // the start fails at the same folder, and is told
   for (const std::string& note : *said) {
     if (noted_.size() < kNotesMax && noted_.insert(note).second) notes_.push_back(note);

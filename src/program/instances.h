@@ -31,8 +31,9 @@ class Instances {
  public:
   struct Options {
     Folders folders;
-    User own;  // of controller and worker
-    User app;  // the standard user of the app
+    std::string site_folder;  // of the site file: see writable.h
+    User own;                 // of controller and worker
+    User app;                 // the standard user of the app
     bool root = false;
     Isolation isolation = Isolation::kNamespace;
     rlim_t descriptors = 1024;  // soft limit of open files that an instance begins with

@@ -49,6 +49,8 @@ constexpr int kCheckArguments = 3;
 constexpr int kTakeOverArguments = 4;
 constexpr int kSitePathArgument = 3;
 
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 }  // namespace
 
 Supervisor::Supervisor(Parts parts, const Log& log)
@@ -65,6 +67,7 @@ Supervisor::Supervisor(Parts parts, const Log& log)
                .change_user = parts_.root}),
       listeners_(parts_.cores),
       instances_({.folders = parts_.folders,
+                  .site_folder = folder_of(parts_.up.site_path),
                   .own = parts_.own,
                   .app = parts_.app,
                   .root = parts_.root,
@@ -488,7 +491,7 @@ void say_what_is_off(const Parts& parts, const Log& log) {
 
 // Else the app could not read its own code, nor the worker its files.
 void say_what_is_closed(const Parts& parts, const Log& log) {
-  const std::string folder = parts.up.site_path.substr(0, parts.up.site_path.rfind('/'));
+  const std::string folder = folder_of(parts.up.site_path);
   for (const User* user : {&parts.own, &parts.app}) {
     const std::string closed = parts.root ? closed_folder(folder, *user) : "";
     if (!closed.empty())

@@ -214,11 +214,46 @@ void Writer::take_over(int above, const std::string& name, const struct stat& ab
   make_link(above, name);
 }
 
+// Links on the way are followed as long as they stay within.
+Result<Descriptor> open_within(const std::string& folder, const std::string& path) {
+  const Descriptor top(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!top) return fail_system(kSet);
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const long opened = ::syscall(SYS_openat2, top.get(), path.c_str(), &how, sizeof how);
+  if (opened < 0) return fail_system(kSet);
+  return Descriptor(static_cast<int>(opened));
+}
+
+// Nothing of the machine's own is handed over: a site file in / or below /etc stands
+// beside no project.
+bool is_projects_folder(const std::string& folder) {
+  return folder.size() > 1 && folder.starts_with('/') && folder != "/etc" && !folder.starts_with("/etc/");
+}
+
+Result<Descriptor> open_app_folder(const WritablePlan& plan) {
+  if (!plan.change_owner) {
+    Descriptor folder(::open(plan.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder) return fail_system(kSet);
+    return folder;
+  }
+  if (!is_projects_folder(plan.within)) return fail_system(kSet, EXDEV);
+  if (plan.folder == plan.within) return open_within(plan.within, ".");
+  if (!plan.folder.starts_with(plan.within + "/")) return fail_system(kSet, EXDEV);
+  return open_within(plan.within, plan.folder.substr(plan.within.size() + 1));
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> make_writable(const WritablePlan& plan) {
-  const Descriptor folder(::open(plan.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return fail_system(kSet);
+  Result<Descriptor> opened = open_app_folder(plan);
+  if (!opened && opened.error().system == EXDEV) {
+    return std::vector{fmt::format(
+        "{} is not below the folder of the site file: users and rights in it stay as they are", plan.folder)};
+  }
+  if (!opened) return std::unexpected(opened.error());
+  const Descriptor folder = std::move(*opened);
   Writer writer(plan, folder.get());
   for (const std::string& path : plan.writable) writer.allow(path);
   if (!plan.database_link.empty()) writer.link_database();

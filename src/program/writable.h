@@ -24,11 +24,15 @@ struct WritablePlan {
   std::string database;               // absolute: where the link leads
   bool change_owner = false;          // as root: what is listed is handed to `user`
   User user;                          // of the app
+  // The folder of the site file, as the supervisor was started with it: as root nothing
+  // outside of it is changed. All else here comes from the controller, which may have been
+  // taken over and then name any folder of the machine.
+  std::string within;
 };
 
 // Folders that are missing are made; what is there becomes the user's, whole trees up
 // to kHandedMax entries. Each line of the result says something that was done, or why
-// an entry was not: for the log. kInvalid when the folder cannot be opened.
+// an entry was not: for the log. An error when the folder cannot be opened.
 Result<std::vector<std::string>> make_writable(const WritablePlan& plan);
 
 constexpr int kHandedMax = 20'000;

@@ -25,6 +25,7 @@ class WritableTest : public testing::Test {
     fs::create_directories(path("app"));
     fs::create_directories(path("database"));
     plan_.folder = path("app");
+    plan_.within = path("app");
     plan_.database = path("database/shop.sqlite3");
     plan_.change_owner = ::geteuid() == 0;
     plan_.user = {.name = "app", .uid = kAppNumber, .gid = kAppNumber, .home = "/", .groups = {}};
@@ -104,6 +105,38 @@ TEST_F(WritableAsRoot, AFileWithAnotherNameStaysItsOwners) {
   plan_.writable = {"log"};
   run();
   EXPECT_EQ(owner("outside.txt"), 0U);
+}
+
+TEST_F(WritableAsRoot, NothingOutsideOfTheSitesFolderIsHandedOverWhateverTheRecordSays) {
+  write("etc/shadow");
+  write("application/shadow");
+  fs::create_symlink(path("etc"), path("app/way-out"));
+  plan_.writable = {"shadow", "made"};
+  plan_.database_link = "shadow";
+  for (const char* folder : {"etc", "application", "app/../etc", "app/way-out"}) {
+    plan_.folder = path(folder);
+    EXPECT_THAT(run(), ElementsAre(HasSubstr("not below the folder of the site file"))) << folder;
+  }
+  for (const char* name : {"etc/shadow", "application/shadow"}) EXPECT_EQ(owner(name), 0U) << name;
+  EXPECT_FALSE(fs::exists(path("etc/made")));
+  EXPECT_TRUE(fs::is_regular_file(path("etc/shadow")));
+}
+
+TEST_F(WritableAsRoot, ASiteFileBelowEtcHasNoFolderOfItsOwn) {
+  for (const char* folder : {"/etc/terrace", "/etc", "/", ""}) {
+    plan_.folder = plan_.within = folder;
+    plan_.writable = {"terrace-writable-test"};
+    EXPECT_THAT(run(), ElementsAre(HasSubstr("not below the folder of the site file"))) << folder;
+  }
+}
+
+TEST_F(WritableAsRoot, AFolderBelowTheSitesIsReachedAlsoThroughALinkThatStaysWithin) {
+  write("app/releases/7/log/a.log");
+  fs::create_symlink("releases/7", path("app/current"));
+  plan_.folder = path("app/current");
+  plan_.writable = {"log"};
+  EXPECT_THAT(run(), ElementsAre("log belongs to app now"));
+  EXPECT_EQ(owner("app/releases/7/log/a.log"), kAppNumber);
 }
 
 TEST_F(WritableTest, TheDatabaseIsLinkedUnderTheNameThatIsExpected) {
