@@ -128,6 +128,7 @@ void Controller::handle_complete() {
   complete_ = true;
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
+  if (!releases_readable_) find_release_that_serves(all);
   for (const AdoptedInstance& adopted : all) adopt(adopted);
   if (backups_.interrupted()) {
     lifecycle_.hold(reactor_.now());
@@ -249,7 +250,7 @@ void Controller::handle_worker(Received& received) {
 // The site, then each instance, then "that is all": what a new worker needs, and an
 // old one may hear again.
 void Controller::tell_worker_everything() {
-  if (!worker_) return;
+  if (!worker_ || !release_known_) return;
   tell_worker_site();
   tell_worker(Hold{.held = held_said_});
   for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {

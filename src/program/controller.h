@@ -175,6 +175,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   }
   void configure_app();
   app::LifecyclePlan plan_of(const topology::Site& site) const;
+  void find_release_that_serves(const std::vector<AdoptedInstance>& all);
+  bool take_release(uint32_t number, uint64_t recipe);
   void adopt(const AdoptedInstance& adopted);
   void take_over(AdoptedInstance adopted);
   std::shared_ptr<ManagedInstance> manage(const InstanceRunning& record, Descriptor output);
@@ -220,7 +222,9 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   };
   ReleaseFile release_file() const;
   void load_releases();
+  std::string releases_problem() const;
   bool awaits_release() const;
+  bool runs_without_app() const;
   void handle_release_folder(const ReleaseFolder& record);
   Task<std::string> make_release(uint32_t number);
   Task<std::string> wait_for_release(uint32_t number);
@@ -240,6 +244,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void note_site_file(Deploy& deploy, const std::string& folder);
   std::string missing_folder(const topology::Site& site) const;
   Task<void> migrate_first();
+  void say_first_migration_failed(const JobResult& result);
 
   // JobStarter
   void start_job(const StartInstance& record, int input) override;
@@ -331,12 +336,14 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
 
   ReleaseTable releases_;
   bool releases_readable_ = true;
+  bool release_known_ = true;                          // which one serves; else all stays as it is
   std::shared_ptr<Deploy> deploy_;                     // under way
   std::map<uint32_t, ReleaseFolder> release_answers_;  // by number, until they are heard
   Event release_answered_;
   bool removing_ = false;         // folders of releases that nobody needs
   bool first_migration_ = false;  // under way
   bool migrated_ = false;         // or not needed
+  std::string migrate_problem_;   // why the first `migrate` failed
 
   std::unique_ptr<net::Listener> control_;
   int conversations_ = 0;  // on the control socket

@@ -82,10 +82,10 @@ std::string instance_name(uint32_t slot) { return fmt::format("app-{}", slot + 1
 // ---- what is wanted, and what runs already
 
 void Controller::configure_app() {
-  if (!site_ || !complete_ || stopping_ || first_migration_) return;
+  if (!site_ || !complete_ || stopping_ || first_migration_ || !release_known_) return;
   const topology::Site site = awaits_release() ? without_release(*site_) : *site_;
   const bool migrates = !site.app.run.empty() && !site.app.migrate.empty();
-  if (!migrated_ && migrates) {
+  if (!migrated_ && migrates && releases_.current() == 0) {
     // A restore that was cut off comes first: see release_app().
     if (backups_.restoring()) return;
     first_migration_ = true;
@@ -102,6 +102,36 @@ app::LifecyclePlan Controller::plan_of(const topology::Site& site) const {
           .recipe = recipe_of(site),
           .start_timeout = site.app.start_timeout,
           .grace = site.app.grace};
+}
+
+// releases.json does not say it, but the recipe of what runs tells the folder that it was
+// started in.
+void Controller::find_release_that_serves(const std::vector<AdoptedInstance>& all) {
+  refused_ = releases_problem();
+  if (!site_) return;
+  std::vector<uint32_t> numbers = release_folders(folders_.state);
+  numbers.push_back(0);
+  for (const AdoptedInstance& adopted : all) {
+    InstanceTag tag;
+    std::memcpy(&tag, adopted.record.tag.bytes.data(), sizeof tag);
+    if (tag.phase != MemberPhase::kUp) continue;
+    for (const uint32_t number : numbers) {
+      if (take_release(number, tag.recipe)) return;
+    }
+  }
+  log_.error("nobody knows which release serves: what runs stays as it is");
+}
+
+bool Controller::take_release(uint32_t number, uint64_t recipe) {
+  const std::string folder = release_folder(folders_.state, number);
+  const topology::Site site = number == 0 ? *site_ : topology::at_root(*site_, folder);
+  if (recipe_of(site) != recipe) return false;
+  site_ = std::make_shared<const topology::Site>(site);
+  release_known_ = true;
+  if (number == 0) return true;
+  releases_.served = {number};
+  releases_.releases = {{.number = number, .state = ReleaseState::kReady, .reason = {}}};
+  return true;
 }
 
 void Controller::adopt(const AdoptedInstance& adopted) {
@@ -294,6 +324,7 @@ std::string Controller::why_failed(uint32_t slot, uint32_t generation) {
 
 // Members of another recipe than the wanted one serve, and nothing is done about it.
 std::string Controller::app_problem() const {
+  if (runs_without_app()) return migrate_problem_;
   const bool outdated = std::ranges::any_of(lifecycle_.slots(), [this](const app::Lifecycle::Slot& place) {
     return place.current && place.current->recipe != lifecycle_.plan().recipe;
   });

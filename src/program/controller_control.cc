@@ -343,6 +343,8 @@ Task<std::string> Controller::answer_restart() {
   if (deploy_) co_return failure("a deploy is under way");
   if (backups_.restoring()) co_return failure("a restore is under way");
   if (lifecycle_.rolling()) co_return failure("a restart is under way already");
+  if (runs_without_app() || first_migration_)
+    co_return failure("the first `migrate` has not succeeded; `terrace reload` tries it again");
   roll_result_.reset();
   lifecycle_.roll(reactor_.now());
   settle();

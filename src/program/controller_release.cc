@@ -100,9 +100,13 @@ bool Controller::awaits_release() const {
   return program::awaits_release(std::string(welcome_.site_path.view()), releases_);
 }
 
+// Requests for it are answered that it does not run: a release may change that.
+bool Controller::runs_without_app() const { return releases_.current() == 0 && !migrate_problem_.empty(); }
+
 void Controller::load_releases() {
   Result<ReleaseTable> table = release_file().load();
   releases_readable_ = table.has_value();
+  release_known_ = table.has_value();
   if (!table) {
     log_.error("releases.json cannot be read: no release can be made or chosen",
                {{"folder", folders_.state}, {"error", describe(table.error())}});
@@ -114,6 +118,16 @@ void Controller::load_releases() {
                {{"serving", static_cast<int64_t>(releases_.current())}});
   if (const Result<void> saved = release_file().save(releases_); !saved)
     log_.error("releases.json could not be written", {{"error", describe(saved.error())}});
+}
+
+// To go on without the table would be to serve the site file's folder, an old version of
+// the site perhaps, and to run its `migrate`.
+std::string Controller::releases_problem() const {
+  return fmt::format(
+      "error: {}/releases.json cannot be read\n"
+      "  = it says which release serves; put a copy of it back, or remove it: then the site runs from the\n"
+      "    folder of its file until the next deploy\n",
+      folders_.state);
 }
 
 // ---- folders
@@ -192,7 +206,7 @@ Task<void> Controller::remove_unneeded_releases(uint32_t last) {
 Task<void> Controller::clean_up_releases() {
   const uint32_t last = releases_.last;
   while (!site_) co_await sleep(reactor_, seconds(1));
-  co_await remove_unneeded_releases(last);
+  if (releases_readable_) co_await remove_unneeded_releases(last);
 }
 
 // ---- upload
@@ -369,22 +383,35 @@ Task<std::string> Controller::migrate_release(Deploy& deploy) {
 // Without a release the site runs from the folder of its file, and nobody else migrates.
 Task<void> Controller::migrate_first() {
   JobPlan plan = job_in(site_->app.folder, "migrate", 0);
-  plan.command = site_->app.migrate;
+  const std::string command = site_->app.migrate;
+  plan.command = command;
   plan.limit = site_->app.migrate_timeout;
   const JobResult result = co_await jobs_.run(site_, std::move(plan), {});
   first_migration_ = false;
-  migrated_ = true;
+  migrated_ = result.success;
   if (stopping_) co_return;
+  migrate_problem_ = result.success ? "" : fmt::format("`{}` ended with {}", command, result.how);
   if (result.success) {
     configure_app();
-    settle();
-    co_return;
+  } else {
+    say_first_migration_failed(result);
+    // All but the application: a server must be there to receive the release that mends it.
+    topology::Site bare = *site_;
+    bare.app = {};
+    lifecycle_.configure(plan_of(bare), reactor_.now());
   }
-  std::string said =
-      fmt::format("terrace: `{}` ended with {}; the site does not start\n", site_->app.migrate, result.how);
+  settle();
+}
+
+// Whoever waits at a terminal for `terrace up` reads it there.
+void Controller::say_first_migration_failed(const JobResult& result) {
+  std::string said = fmt::format(
+      "terrace: {}: the application does not start\n"
+      "  = mend it, then `terrace reload` tries again; or deploy a release\n",
+      migrate_problem_);
   for (const std::string& line : result.last_lines) said += "  " + line + "\n";
   std::fputs(said.c_str(), stderr);
-  tell_supervisor(StopSite{.exit_code = 1});
+  log_.error("the application does not start", {{"why", migrate_problem_}});
 }
 
 }  // namespace terrace::program

@@ -65,14 +65,22 @@ Task<void> Controller::reload_when_asked() {
 Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets) {
   const std::string path(welcome_.site_path.view());
   if (deploy_) co_return ReloadResult{.text = "error: a deploy is under way; reload when it is done\n"};
+  if (!releases_readable_) load_releases();
+  if (!releases_readable_) co_return ReloadResult{.text = releases_problem()};
   topology::LoadOptions options;
   count_from_release(options, path, folders_.state);
+  options.root = release_root(folders_.state, releases_);
   options.inputs = inputs_with(secrets);
   const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
   std::string problem;
   const bool bound = co_await take_addresses(loaded.site, problem);
   if (!bound) co_return ReloadResult{.text = problem};
+  // While it waited, the paths of the site may have moved to another release.
+  if (deploy_ || options.root != release_root(folders_.state, releases_)) {
+    drop_addresses(*site_);
+    co_return ReloadResult{.text = "error: a deploy has begun meanwhile; reload when it is done\n"};
+  }
   ReloadResult result{.accepted = true, .text = loaded.text};
   if (site_) result.changed = topology::difference(*site_, *loaded.site);
   accept(loaded.site, std::move(text), secrets);
@@ -208,7 +216,7 @@ void Controller::consider_serving() {
   const bool up = std::ranges::any_of(lifecycle_.slots(), [](const app::Lifecycle::Slot& place) {
     return place.current && place.current->phase == app::MemberPhase::kUp;
   });
-  const bool has_app = !site_->app.run.empty() && !awaits_release();
+  const bool has_app = !site_->app.run.empty() && !awaits_release() && !runs_without_app();
   if (!up && has_app) return;
   serving_ = true;
   backups_.start_schedule();

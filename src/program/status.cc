@@ -219,7 +219,10 @@ std::string protection_text(const SiteStatus& status) {
     text += "\nNo user namespaces on this host: instances are kept together by a guardian process.\n";
   }
   if (!status.error.empty()) text += "\nThe last reload was refused: " + printable(status.error) + "\n";
-  if (!status.app_error.empty()) {
+  if (!status.app_error.empty() && status.instances.empty()) {
+    text += "\nThe application does not run: " + printable(status.app_error) + "\n";
+    text += "`terrace logs` says more; `terrace reload` tries again.\n";
+  } else if (!status.app_error.empty()) {
     text += "\nThe last change of [app] failed: " + printable(status.app_error) + "\n";
     text += "The instances before it serve; `terrace logs` says more.\n";
   }

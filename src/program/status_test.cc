@@ -122,6 +122,15 @@ TEST(Status, SaysThatAChangeOfTheAppDidNotTakePlace) {
       HasSubstr("The last change of [app] failed: app-1 ended before it was healthy: exit status 1\n"));
 }
 
+TEST(Status, SaysWhyThereIsNoApplication) {
+  SiteStatus status = good();
+  status.instances.clear();
+  status.app_error = "`migrate` ended with exit status 4";
+  EXPECT_THAT(render_status(status, false),
+              HasSubstr("The application does not run: `migrate` ended with exit status 4\n"));
+  EXPECT_FALSE(is_fine(status));
+}
+
 TEST(Status, ColoursOnlyWhenAsked) {
   EXPECT_THAT(render_status(good(), false), Not(HasSubstr("\x1b")));
   EXPECT_THAT(render_status(good(), true), HasSubstr("\x1b[32mserving\x1b[0m"));

@@ -499,6 +499,85 @@ def test_killed_in_the_middle_of_a_deploy_the_site_works(deployable, who):
     wait_until(lambda: folders(site) == [str(n) for n in numbers(site)], "what was left is removed", SECONDS)
 
 
+# ---- what is damaged, and what fails before the first release
+
+
+def kill_controller(site):
+    before = json.loads(site.command("status", "--json", check=False).stdout)["controller"]
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def look():
+        text = site.command("status", "--json", check=False).stdout
+        now = json.loads(text) if text else {}
+        fresh = now.get("controller", before)["starts"] > before["starts"] and now["state"] == "serving"
+        return now if fresh and now["instances"] else None
+
+    return wait_until(look, "another controller", SECONDS)
+
+
+def test_without_a_readable_table_of_releases_what_runs_goes_on_and_no_other_version_starts(deployable):
+    site = deployable(app={"migrate": "echo x >> $HOME/migrated"})
+    assert deploy(site, "one").returncode == 0
+    table = site.folder / "terrace/state/releases.json"
+    good = table.read_text()
+    table.write_text(good[:-20])
+    migrated = (site.folder / "terrace/state/home/migrated").read_text()
+    pids = sorted(one["pid"] for one in json.loads(site.command("status", "--json").stdout)["instances"])
+    now = kill_controller(site)
+    assert_serves(site, "one")
+    assert sorted(one["pid"] for one in now["instances"]) == pids
+    assert now["release"] == 1 and str(table) in now["error"]
+    os.kill(site.find("terrace: worker")[0].pid, signal.SIGKILL)
+    wait_until(lambda: site._is_serving() and site.get("/s.txt").text == "one", "the release's files", SECONDS)
+    for asked in (deploy(site, "two"), command(site, "rollback"), command(site, "reload")):
+        assert asked.returncode == 1 and "releases.json cannot be read" in said(asked), said(asked)
+    assert (site.folder / "terrace/state/home/migrated").read_text() == migrated
+    table.write_text(good)
+    assert site.command("reload").returncode == 0
+    done = deploy(site, "two")
+    assert done.returncode == 0, said(done)
+    assert_serves(site, "two")
+    # With nothing running there is nothing to keep.
+    site.stop()
+    table.write_text("{")
+    site.start(wait=False)
+    assert site.child.wait(SECONDS) == 1
+    last = site.log()[site.log().rindex("error: "):]
+    assert "%s cannot be read" % table in last and "put a copy of it back" in last
+    table.unlink()
+    site.start()
+    assert_serves(site, "folder")
+
+
+def test_a_first_migrate_that_fails_leaves_a_site_that_can_be_deployed_to(deployable):
+    site = deployable(app={"migrate": "cat $HOME/ok || { echo no such column; exit 4; }"}, start=False)
+    site.start(wait=False)
+    wait_until(lambda: "serving http" in site.log(), "serving", SECONDS)
+    # Whoever has started it reads why there is no application.
+    assert "ended with exit status 4: the application does not start" in site.log()
+    assert "  no such column\n" in site.log()
+    assert site.get("/s.txt").text == "folder"
+    shown = site.command("status", check=False)
+    assert "The application does not run: `cat $HOME/ok" in shown.stdout and shown.returncode == 1
+    assert "has not succeeded" in said(command(site, "restart", "app"))
+    failed = deploy(site, "one")
+    assert failed.returncode == 1 and "no such column" in said(failed), said(failed)
+    (site.folder / "terrace/state/home/ok").write_text("")
+    assert deploy(site, "two").returncode == 0
+    assert_serves(site, "two")
+    assert site.command("status").returncode == 0
+
+
+def test_a_first_migrate_that_failed_is_tried_again_by_a_reload(deployable):
+    site = deployable(app={"migrate": "cat $HOME/ok"}, start=False)
+    site.start(wait=False)
+    wait_until(lambda: "serving http" in site.log(), "serving", SECONDS)
+    (site.folder / "terrace/state/home/ok").write_text("")
+    assert site.command("reload").returncode == 0
+    wait_until(lambda: site._is_serving(), "the application", SECONDS)
+    assert_serves(site, "folder")
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     if os.geteuid() != 0:
