@@ -90,14 +90,17 @@ void add_init(CLI::App& app, CommandLine& line) {
 void add_up(CLI::App& app, CommandLine& line) {
   CLI::App& up =
       add_command(app, line, Command::kUp, "up", "Serves the site until Ctrl-C or SIGTERM",
-                  "It stays in the foreground: for a service, let systemd start it. As root it serves on\n"
-                  "ports below 1024 and gives the application a user of its own; as another user it\n"
-                  "says what is off.\n"
+                  "It stays in the foreground. With --detach it does not: on a server with systemd the\n"
+                  "site of this folder becomes the server's, is deployed, and starts with the machine\n"
+                  "from now on. As root it serves on ports below 1024 and gives the application a user\n"
+                  "of its own; as another user it says what is off.\n"
                   "\n"
                   "Examples:\n"
                   "  terrace up\n"
-                  "  terrace up --file examples/0-simple/site.toml");
+                  "  terrace up --file examples/0-simple/site.toml\n"
+                  "  terrace init && sudo terrace up --detach");
   add_file(up, line);
+  up.add_flag("--detach", line.detach, "Goes on without the terminal, and with systemd after a reboot");
 }
 
 void add_check(CLI::App& app, CommandLine& line) {

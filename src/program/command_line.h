@@ -44,6 +44,7 @@ struct CommandLine {
   std::string file;   // as typed; empty: the usual places (site_path.h)
   bool json = false;  // for a program that reads the output
   bool watch = false;
+  bool detach = false;
   bool follow = false;
   bool manual = false;
   bool log_access = false;

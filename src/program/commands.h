@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "program/command_line.h"
 
 // What each command does; each returns the exit status. Results go to standard
@@ -9,6 +11,7 @@
 namespace terrace::program {
 
 int run_init(const CommandLine& line);
+int run_up_detached(const std::string& site_path);
 int run_check(const CommandLine& line);
 int run_status(const CommandLine& line);
 int run_logs(const CommandLine& line);

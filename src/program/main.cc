@@ -37,6 +37,7 @@ int run_up(int argc, char** argv, const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), false, kExitCannotRead);
   if (const int status = look_at_site(line, *site); status != kExitFine) return status;
+  if (line.detach) return run_up_detached(*site);
   return run_supervisor(argc, argv, {.site_path = *site});
 }
 

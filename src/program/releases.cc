@@ -211,6 +211,7 @@ topology::Site without_release(const topology::Site& site) {
   if (is_relative(site.folder_written)) bare.app = {};
   if (!is_relative(site.files_written) || site.files_written.empty()) return bare;
   bare.web.files.clear();
+  bare.web.fallback = topology::Fallback::kApp;
   bare.web.errors.clear();
   return bare;
 }

@@ -352,6 +352,7 @@ void Worker::take_site(Received& message, const Site& record) {
   topology::LoadOptions options;
   options.resolve = topology::without_secrets;
   options.look_at_folders = false;
+  options.wants_something_to_serve = false;
   const topology::LoadedSite loaded =
       topology::load_site_text(text, std::string(record.path.view()), options);
   if (!read || !loaded.site) {

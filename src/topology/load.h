@@ -32,6 +32,9 @@ struct LoadOptions {
   // application and passes without_secrets: values of the other tables that hold
   // `${…}` keep that text, and app.env and db.url stay empty.
   std::function<bool(std::string_view table)> resolve = [](std::string_view) { return true; };
+  // Off: a site that serves nothing is one, too, and keys may lack what they need. The
+  // worker's before the first release, without what relative paths lead to.
+  bool wants_something_to_serve = true;
   // Off: whether folders exist is not asked. The worker may not see them all.
   bool look_at_folders = true;
   std::function<PathKind(const std::string& path)> path_kind = real_path_kind;

@@ -33,11 +33,13 @@ class Rules {
   }
 
   void check() {
-    if (complete_) {
+    if (complete_ && options_.wants_something_to_serve) {
       something_to_serve();
       app_keys_need_run();
       file_keys_need_files();
       fallback_has_its_part();
+    }
+    if (complete_) {
       www_needs_domain();
       url_needs_app();
       template_has_its_database();
