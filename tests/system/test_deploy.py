@@ -521,7 +521,7 @@ def test_without_a_readable_table_of_releases_what_runs_goes_on_and_no_other_ver
     table = site.folder / "terrace/state/releases.json"
     good = table.read_text()
     table.write_text(good[:-20])
-    migrated = (site.folder / "terrace/state/home/migrated").read_text()
+    migrated = (site.folder / "terrace/state/home" / "migrated").read_text()
     pids = sorted(one["pid"] for one in json.loads(site.command("status", "--json").stdout)["instances"])
     now = kill_controller(site)
     assert_serves(site, "one")
@@ -531,7 +531,7 @@ def test_without_a_readable_table_of_releases_what_runs_goes_on_and_no_other_ver
     wait_until(lambda: site._is_serving() and site.get("/s.txt").text == "one", "the release's files", SECONDS)
     for asked in (deploy(site, "two"), command(site, "rollback"), command(site, "reload")):
         assert asked.returncode == 1 and "releases.json cannot be read" in said(asked), said(asked)
-    assert (site.folder / "terrace/state/home/migrated").read_text() == migrated
+    assert (site.folder / "terrace/state/home" / "migrated").read_text() == migrated
     table.write_text(good)
     assert site.command("reload").returncode == 0
     done = deploy(site, "two")
@@ -562,7 +562,7 @@ def test_a_first_migrate_that_fails_leaves_a_site_that_can_be_deployed_to(deploy
     assert "has not succeeded" in said(command(site, "restart", "app"))
     failed = deploy(site, "one")
     assert failed.returncode == 1 and "no such column" in said(failed), said(failed)
-    (site.folder / "terrace/state/home/ok").write_text("")
+    (site.folder / "terrace/state/home" / "ok").write_text("")
     assert deploy(site, "two").returncode == 0
     assert_serves(site, "two")
     assert site.command("status").returncode == 0
@@ -572,7 +572,7 @@ def test_a_first_migrate_that_failed_is_tried_again_by_a_reload(deployable):
     site = deployable(app={"migrate": "cat $HOME/ok"}, start=False)
     site.start(wait=False)
     wait_until(lambda: "serving http" in site.log(), "serving", SECONDS)
-    (site.folder / "terrace/state/home/ok").write_text("")
+    (site.folder / "terrace/state/home" / "ok").write_text("")
     assert site.command("reload").returncode == 0
     wait_until(lambda: site._is_serving(), "the application", SECONDS)
     assert_serves(site, "folder")
