@@ -24,11 +24,13 @@ void Backends::update(const InstanceUpdate& update) {
     instance = instances_.back().get();
     instance->slot = update.slot;
     instance->generation = update.generation;
+    // Its last requests may outlive what is known of it elsewhere.
+    instance->name = update.name;
+    instance->release = update.release;
     instance->metrics = update.metrics ? update.metrics : std::make_shared<InstanceMetrics>();
   }
   instance->state = update.state;
   instance->address = update.address;
-  instance->name = update.name;
   if (update.state == InstanceState::kUp) {
     instance->suspect_until = {};
     wake(limits_.connections_max);
@@ -52,7 +54,7 @@ void Backends::forget_unnamed() {
     const std::pair key(instance->slot, instance->generation);
     if (std::ranges::find(named_, key) != named_.end()) continue;
     gone.push_back({instance->slot, instance->generation, InstanceState::kDown, instance->address,
-                    instance->name, nullptr});
+                    instance->name, instance->release, nullptr});
   }
   naming_ = false;
   for (const InstanceUpdate& one : gone) update(one);

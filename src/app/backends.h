@@ -36,7 +36,8 @@ struct InstanceUpdate {
   uint32_t generation = 0;
   InstanceState state = InstanceState::kStarting;
   net::Address address;
-  std::string name;  // "app-1"
+  std::string name;      // "app-1"
+  uint32_t release = 0;  // that it was started from; 0: none
   // This core's counters; null: new ones. Shared with who shows them.
   std::shared_ptr<InstanceMetrics> metrics;
 };
@@ -47,6 +48,7 @@ struct Instance {
   InstanceState state = InstanceState::kStarting;
   net::Address address;
   std::string name;
+  uint32_t release = 0;
   http::ClientPool pool;
   int in_flight = 0;
   uint32_t failures_unsaid = 0;  // since the controller was last told

@@ -21,6 +21,7 @@ class BackendsTest : public testing::Test, public InstanceEvents {
                       .state = state,
                       .address = net::Address::loopback(1),
                       .name = "app-" + std::to_string(slot),
+                      .release = 7,
                       .metrics = nullptr});
   }
   SystemClock clock_;
@@ -30,6 +31,20 @@ class BackendsTest : public testing::Test, public InstanceEvents {
   Backends backends_{*reactor_, *this, {.connections_max = 3, .queue_max = 2}};
   Scope scope_;
 };
+
+TEST_F(BackendsTest, LastRequestsOfAForgottenInstanceAreStillOfItsRelease) {
+  set(1, InstanceState::kUp);
+  Instance* taken = backends_.take();
+  backends_.update({.slot = 1,
+                    .generation = 1,
+                    .state = InstanceState::kDown,
+                    .address = {},
+                    .name = {},
+                    .metrics = nullptr});
+  EXPECT_EQ(taken->name, "app-1");
+  EXPECT_EQ(taken->release, 7U);
+  backends_.release(*taken);
+}
 
 TEST_F(BackendsTest, GiveTheInstanceWithTheFewestRequests) {
   set(1, InstanceState::kUp);

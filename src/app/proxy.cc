@@ -107,6 +107,7 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
     const Time begun = reactor_.now();
     const Next next = co_await attempt(call);
     call.outcome.instance = call.instance->name;
+    call.outcome.release = call.instance->release;
     if (next == Next::kDone) {
       call.instance->metrics->duration.observe(reactor_.now() - begun);
       if (call.exchange.status() >= 500) call.instance->metrics->errors.add();

@@ -33,6 +33,7 @@ struct Outcome {
   int error_status = 0;
   const char* why = "";
   std::string instance;  // the name of the last one tried
+  uint32_t release = 0;  // that it was started from
 };
 
 class Proxy {

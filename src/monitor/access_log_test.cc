@@ -81,6 +81,9 @@ TEST(AccessLog, BothFormsNameTheReleaseThatAnswered) {
   record.release = 7;
   EXPECT_NE(line_of(record, AccessForm::kJson).find(R"("instance":"app-1","release":7,)"), std::string::npos);
   EXPECT_NE(line_of(record, AccessForm::kReadable).find(" app-1@7 4f1c "), std::string::npos);
+  record.instance = {};
+  record.served_from = ServedFrom::kStatic;
+  EXPECT_NE(line_of(record, AccessForm::kReadable).find(" static@7 4f1c "), std::string::npos);
 }
 
 TEST(AccessLog, WhatIsUnknownIsADashInTheReadableForm) {

@@ -273,7 +273,10 @@ void Controller::tell_worker_site() {
     log_.error("cannot hand the site to the worker", {{"error", describe(text.error())}});
     return;
   }
-  Site record{.version = version_, .bytes = resolved.size(), .path = welcome_.site_path};
+  Site record{.version = version_,
+              .bytes = resolved.size(),
+              .path = welcome_.site_path,
+              .release = releases_.current()};
   tell_worker(record, text->get());
 }
 

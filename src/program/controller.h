@@ -53,7 +53,7 @@ struct ManagedInstance {
   explicit ManagedInstance(Reactor& reactor) : probe_now(reactor) {}
 
   InstanceRunning record;
-  std::string name;
+  std::string name;  // "app-1@7"
   Descriptor output;
   Watch output_watch;
   Lines lines;
@@ -200,6 +200,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<void> probe_while_running(std::shared_ptr<ManagedInstance> instance);
   Duration probe_pause(const ManagedInstance& instance) const;
   const app::Member* member_of(const ManagedInstance& instance) const;
+  uint32_t release_of(uint32_t slot, uint32_t generation) const;
+  std::string log_name(uint32_t slot, uint32_t generation) const;
 
   // controller_deploy.cc: deploys and rollbacks
   std::string why_no_deploy() const;
@@ -208,7 +210,9 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<std::string> switch_to_release(Deploy& deploy);
   Task<std::string> bake_release(Deploy& deploy);
   Task<std::string> end_deploy(Deploy& deploy, std::string problem);
+  bool is_candidate(const app::Member& member) const;
   const topology::Site& site_of(const app::Member& member) const;
+  uint32_t release_of(const app::Member& member) const;
   void switched();
   void went_back();
   void switch_failed(const app::Action& action);
@@ -321,6 +325,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   LogKeeper log_keeper_;
   SiteBackups backups_;
   std::map<Key, ListenPlace> places_;
+  std::map<Key, uint32_t> started_from_;  // the release; 0: the site's folder
   std::map<Key, std::shared_ptr<ManagedInstance>> instances_;
   std::map<uint32_t, SlotMemory> memory_;
   std::vector<AdoptedInstance> adopted_;

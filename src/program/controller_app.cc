@@ -35,6 +35,7 @@ struct InstanceTag {
   MemberPhase phase = MemberPhase::kStarting;
   bool replace = false;  // a restart shall replace it
   uint64_t recipe = 0;
+  uint32_t release = 0;  // that it was started from
 };
 static_assert(sizeof(InstanceTag) <= sizeof(Tag));
 
@@ -150,6 +151,7 @@ void Controller::adopt(const AdoptedInstance& adopted) {
 void Controller::take_over(AdoptedInstance adopted) {
   InstanceTag tag;
   std::memcpy(&tag, adopted.record.tag.bytes.data(), sizeof tag);
+  started_from_[{adopted.record.slot, adopted.record.generation}] = tag.release;
   const std::shared_ptr<ManagedInstance> instance = manage(adopted.record, std::move(adopted.output));
   const bool was_healthy = tag.phase == MemberPhase::kUp || tag.phase == MemberPhase::kReady ||
                            tag.phase == MemberPhase::kStandby || tag.phase == MemberPhase::kDraining;
@@ -160,7 +162,7 @@ void Controller::take_over(AdoptedInstance adopted) {
 std::shared_ptr<ManagedInstance> Controller::manage(const InstanceRunning& record, Descriptor output) {
   auto instance = std::make_shared<ManagedInstance>(reactor_);
   instance->record = record;
-  instance->name = instance_name(record.slot);
+  instance->name = log_name(record.slot, record.generation);
   instance->output = std::move(output);
   instance->started = Time(std::chrono::nanoseconds(record.started_ns));
   const Key key(record.slot, record.generation);
@@ -169,6 +171,17 @@ std::shared_ptr<ManagedInstance> Controller::manage(const InstanceRunning& recor
   scope_.spawn(read_output(instance));
   scope_.spawn(probe_while_running(instance));
   return instance;
+}
+
+// An instance that has ended was one of the release that serves, as far as it matters
+// to what is said of it.
+uint32_t Controller::release_of(uint32_t slot, uint32_t generation) const {
+  const auto found = started_from_.find({slot, generation});
+  return found == started_from_.end() ? releases_.current() : found->second;
+}
+
+std::string Controller::log_name(uint32_t slot, uint32_t generation) const {
+  return name_in_log(instance_name(slot), release_of(slot, generation));
 }
 
 // ---- what happened
@@ -188,6 +201,7 @@ void Controller::handle_ended(const InstanceEnded& record) {
   }
   const Key key(record.slot, record.generation);
   const std::string how = end_text(record);
+  const std::string name = log_name(record.slot, record.generation);
   const Member* member = lifecycle_.find(record.slot, record.generation);
   const bool expected = stopping_ || (member != nullptr && member->phase == MemberPhase::kStopping);
   SlotMemory& memory = memory_[record.slot];
@@ -201,10 +215,11 @@ void Controller::handle_ended(const InstanceEnded& record) {
   }
   if (!expected) {
     memory.last_exit = how;
-    log_.warning("an instance ended", {{"instance", instance_name(record.slot)}, {"how", how}});
+    log_.warning("an instance ended", {{"instance", name}, {"how", how}});
   }
-  app_log_.write(instance_name(record.slot), (expected ? "stopped: " : "ended: ") + how);
+  app_log_.write(name, (expected ? "stopped: " : "ended: ") + how);
   places_.erase(key);
+  started_from_.erase(key);
   lifecycle_.ended(record.slot, record.generation, reactor_.now());
 }
 
@@ -281,7 +296,7 @@ void Controller::carry_out(const Action& action) {
 }
 
 void Controller::say(const Action& action) {
-  const std::string name = instance_name(action.slot);
+  const std::string name = log_name(action.slot, action.generation);
   const auto note = [&](const char* text) {
     log_.error(text, {{"instance", name}});
     app_log_.write(name, text);
@@ -344,6 +359,7 @@ void Controller::start_instance(uint32_t slot, uint32_t generation) {
 Result<void> Controller::ask_for_instance(uint32_t slot, uint32_t generation) {
   const Member* member = lifecycle_.find(slot, generation);
   const topology::Site& site = member == nullptr ? *site_ : site_of(*member);
+  started_from_[{slot, generation}] = member == nullptr ? releases_.current() : release_of(*member);
   ListenPlace place;
   if (site.app.socket == topology::AppSocket::kUnix) {
     place.socket = fmt::format("{}/app/{}-{}.sock", folders_.run, slot + 1, generation);
@@ -373,6 +389,7 @@ InstanceUpdate Controller::update_of(uint32_t slot, uint32_t generation, const M
     (void)update.socket.set(place->second.socket);
   }
   (void)update.name.set(instance_name(slot));
+  update.release = release_of(slot, generation);
   return update;
 }
 
@@ -387,7 +404,10 @@ void Controller::publish(uint32_t slot, uint32_t generation) {
 void Controller::note(uint32_t slot, uint32_t generation) {
   const Member* member = lifecycle_.find(slot, generation);
   if (member == nullptr) return;
-  const InstanceTag tag{.phase = member->phase, .replace = member->replace, .recipe = member->recipe};
+  const InstanceTag tag{.phase = member->phase,
+                        .replace = member->replace,
+                        .recipe = member->recipe,
+                        .release = release_of(slot, generation)};
   TagInstance record{.slot = slot, .generation = generation};
   std::memcpy(record.tag.bytes.data(), &tag, sizeof tag);
   tell_supervisor(record);

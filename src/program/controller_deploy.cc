@@ -167,9 +167,16 @@ std::string Controller::answer_releases() const {
 // ---- the switch
 
 // Whose candidates it starts; everybody else starts with the site that serves.
+bool Controller::is_candidate(const app::Member& member) const {
+  return deploy_ && deploy_->site && member.recipe == recipe_of(*deploy_->site);
+}
+
 const topology::Site& Controller::site_of(const app::Member& member) const {
-  const bool candidate = deploy_ && deploy_->site && member.recipe == recipe_of(*deploy_->site);
-  return candidate ? *deploy_->site : *site_;
+  return is_candidate(member) ? *deploy_->site : *site_;
+}
+
+uint32_t Controller::release_of(const app::Member& member) const {
+  return is_candidate(member) ? deploy_->number : releases_.current();
 }
 
 Task<std::string> Controller::switch_to_release(Deploy& deploy) {

@@ -72,6 +72,7 @@ struct Core::ServedSite {
   std::shared_ptr<const topology::Site> site;
   std::unique_ptr<web::FileServer> files;
   std::vector<net::Network> trusted;
+  uint32_t release = 0;
 };
 
 struct Core::Heard {
@@ -157,10 +158,11 @@ Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
   if (heard->listener) co_await heard->listener->close();
 }
 
-void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version) {
+void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release) {
   if (stopping_) return;
   auto next = std::make_unique<ServedSite>();
   next->site = site;
+  next->release = release;
   Result<std::unique_ptr<web::FileServer>> files = web::FileServer::create(
       reactor_, site, !site->app.run.empty(), file_limits(*site, options_.machine), log_);
   if (!files) {
@@ -308,6 +310,7 @@ Task<void> Core::handle(http::Exchange& exchange) {
   web::FileServer& files = *site_->files;
   const web::FileServer::Use use = files.use();
   app::Outcome outcome;
+  const uint32_t release = site_->release;
   char id_text[kHexDigits];
   const bool trusted_peer = trusted(exchange.peer());
   const std::string_view id = request_id(exchange, trusted_peer, id_text);
@@ -321,6 +324,8 @@ Task<void> Core::handle(http::Exchange& exchange) {
     outcome = co_await ask_app(exchange, files.extra_fields(), id, trusted_peer);
     if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
   }
+  // An instance may be of another one: it drains, or the switch came while this waited.
+  if (outcome.instance.empty()) outcome.release = release;
   const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
   record(exchange, served_from(exchange.status(), by_app), outcome, id);
   metrics_.requests.in_flight.subtract();
@@ -399,6 +404,7 @@ void Core::record(http::Exchange& exchange, monitor::ServedFrom from, const app:
                     .duration = duration,
                     .served_from = from,
                     .instance = outcome.instance,
+                    .release = outcome.release,
                     .request_id = request_id,
                     .user_agent = request.fields.value(http::HeaderId::kUserAgent),
                     .referer = request.fields.value(http::HeaderId::kReferer)});

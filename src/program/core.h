@@ -54,7 +54,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   // Listeners that come before the first site wait for it.
   void add_listener(const Listener& record, Descriptor socket);
   void remove_listener(Purpose purpose, std::string_view requested);
-  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version);
+  // `release`: whose files it serves; 0: none.
+  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release);
   // Where the access log goes from now on: what waits still goes to the file before.
   // Opened elsewhere, so that no core waits for the disk; none: there is no log.
   void use_access_file(Descriptor file);

@@ -410,6 +410,8 @@ struct Site {
   uint32_t version = 0;  // grows with every accepted file
   uint64_t bytes = 0;
   Path path;  // where the text came from: relative names in it count from there
+  // To the worker: whose files it serves; 0: none, those of the site's folder.
+  uint32_t release = 0;
 };
 
 enum class InstanceState : uint32_t {
@@ -429,7 +431,8 @@ struct InstanceUpdate {
   uint64_t recipe = 0;  // counted together in Stats (app::LifecyclePlan)
   uint32_t port = 0;    // on 127.0.0.1; 0: `socket`
   SocketPath socket;
-  Name name;  // "app-1": metrics, logs
+  Name name;             // "app-1": metrics, logs
+  uint32_t release = 0;  // that it was started from; 0: the site's folder
 };
 
 // Ends the first series of records on a new channel (see the top).

@@ -366,7 +366,9 @@ void Worker::take_site(Received& message, const Site& record) {
   }
   access_log_wanted_ = loaded.site->web.access_log != topology::AccessLog::kOff;
   look_at_access_log();
-  on_cores([site = loaded.site, version = record.version](Core& core) { core.take_site(site, version); });
+  on_cores([site = loaded.site, version = record.version, release = record.release](Core& core) {
+    core.take_site(site, version, release);
+  });
 }
 
 // ---- the access log ----------------------------------------------------------------
@@ -406,6 +408,7 @@ void Worker::update_instance(const InstanceUpdate& record) {
                              .state = static_cast<app::InstanceState>(record.state),
                              .address = {},
                              .name = std::string(record.name.view()),
+                             .release = record.release,
                              .metrics = nullptr};
   if (record.port != 0) {
     update.address = net::Address::loopback(static_cast<uint16_t>(record.port));

@@ -263,8 +263,10 @@ def test_logs_of_one_instance(make_site):
     wait_for_status(site, all_up, "two instances")
     for number in range(20):
         site.get("/log/number-%d" % number)
-    lines = site.command("logs", "--lines", "1000").stdout.splitlines()
-    assert sum("number-" in line for line in lines) == 20
+    # What an instance prints is in the log a moment later: its answer does not wait for that.
+    shown = lambda: site.command("logs", "--lines", "1000").stdout.splitlines()  # noqa: E731
+    wait_until(lambda: sum("number-" in line for line in shown()) == 20, "every line", SECONDS, 0.1)
+    lines = shown()
     only = site.command("logs", "--lines", "1000", "--instance", "app-2").stdout.splitlines()
     assert only == [line for line in lines if " app-2: " in line]
 

@@ -28,6 +28,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if VERSION.startswith("slow") and self.path != "/up":
             time.sleep(0.6)
+        if self.path.startswith("/say"):
+            print(VERSION, "was asked for", self.path, flush=True)
         bad = VERSION.startswith("bad") and self.path != "/up"
         sick = VERSION.startswith("sick") and self.path == "/up"
         body = VERSION.encode()
@@ -148,6 +150,66 @@ def test_a_release_serves_files_and_application_and_can_be_rolled_back(deployabl
     done = command(site, "rollback")
     assert done.returncode == 1
     assert "there is no release before release 1" in said(done)
+
+
+def test_logs_tell_releases_apart(deployable):
+    site = deployable()
+    asked = {0: [], 1: [], 2: []}
+
+    def ask(number: int, version: str):
+        for _ in range(4):
+            path = "/say%d" % sum(map(len, asked.values()))
+            assert site.get(path).text == version
+            asked[number].append("%s was asked for %s" % (version, path))
+        path = "/s.txt?%d" % sum(map(len, asked.values()))
+        assert site.get(path).text == version
+        asked[number].append(path)
+
+    def shown(*arguments: str) -> list[str]:
+        return site.command("logs", "--lines", "10000", *arguments).stdout.splitlines()
+
+    def requests(*arguments: str) -> list[str]:
+        lines = [json.loads(line)["target"] for line in shown("--access", *arguments)]
+        return sorted(line for line in lines if line.startswith(("/say", "/s.txt")))
+
+    def all_logged() -> bool:
+        texts = [text for texts in asked.values() for text in texts]
+        printed = shown("--grep", "was asked for")
+        return requests() == sorted(text.split()[-1] for text in texts) and len(printed) == str(texts).count("/say")
+
+    ask(0, "folder")
+    assert deploy(site, "one").returncode == 0
+    ask(1, "one")
+    # The next controller adopts the instances and tells the worker of them anew; so does the next worker hear of them.
+    for who in ("controller", "worker"):
+        wait_until(all_logged, "all lines", SECONDS, 0.2)  # those of a last moment a killed process takes with it
+        killed = site.kill("terrace: " + who).pid
+        wait_until(lambda: any(one.pid != killed for one in site.find("terrace: " + who)), "the next one", SECONDS)
+        until_no_deploy(site)
+        site.wait_until_serving(SECONDS)
+        ask(1, "one")
+    assert deploy(site, "two").returncode == 0
+    ask(2, "two")
+    assert command(site, "rollback").returncode == 0
+    ask(1, "one")
+
+    wait_until(all_logged, "all lines", SECONDS, 0.2)
+    for number in (1, 2):
+        lines = shown("--release", str(number))
+        writer = re.compile(r"\S+Z (?:app-[12]@%d|[a-z]+-%d): (.*)" % (number, number))
+        texts = [writer.fullmatch(line).group(1) for line in lines]
+        assert sorted(text for text in texts if "asked" in text) == sorted(t for t in asked[number] if "?" not in t)
+        assert texts.count("version " + {1: "one", 2: "two"}[number]) == {1: 4, 2: 2}[number]
+        of_one = [line for line in lines if " app-1@" in line]
+        assert shown("--release", str(number), "--instance", "app-1") == of_one and of_one
+    assert all(re.search(r"Z app-[12]: ", line) for line in shown("--grep", "folder was asked"))
+    assert any(" app-1@1: " in line for line in shown("--instance", "app-1"))
+
+    for number in (1, 2):
+        assert requests("--release", str(number)) == sorted(text.split()[-1] for text in asked[number])
+    assert all(json.loads(line)["instance"] for line in shown("--access", "--grep", "/say"))
+    static = [json.loads(line) for line in shown("--access", "--grep", "/s.txt")]
+    assert {(one["instance"], one["release"]) for one in static} == {("", 0), ("", 1), ("", 2)}
 
 
 def test_under_load_no_request_fails_and_files_switch_with_the_application(deployable):
