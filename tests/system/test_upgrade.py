@@ -249,7 +249,7 @@ def broken_programs() -> dict:
         "is no program": b"not a program\n",
         "ends with an error": Path("/bin/false").read_bytes(),
         "is another program": Path("/bin/true").read_bytes(),
-        "cannot take over": BINARY.read_bytes().replace(b"\0take-over\0", b"\0take-ovre\0"),
+        "cannot take over": b'#!/bin/sh\n[ "$1" = --version ] && echo "terrace 9.9.9" && exit 0\nexit 2\n',
     }
 
 
