@@ -79,6 +79,7 @@ std::shared_ptr<Deploy> Controller::begin_deploy(Conversation& talk, std::string
   deploy_ = std::make_shared<Deploy>(reactor_, talk);
   deploy_->since = seconds_since_1970();
   deploy_->by = by.substr(0, kNameBytesMax);
+  tell_supervisor(Deploying{.begins = 1});
   return deploy_;
 }
 
@@ -134,7 +135,8 @@ Task<std::string> Controller::answer_rollback(Conversation& talk, std::string by
   deploy->site = std::make_shared<const topology::Site>(
       topology::at_root(*site_, release_folder(folders_.state, deploy->number)));
   log_.info("a rollback begins", {{"release", int64_t{deploy->number}}, {"by", deploy->by}});
-  std::string problem = missing_folder(*deploy->site);
+  std::string problem = other_owner(deploy->number);
+  if (problem.empty()) problem = missing_folder(*deploy->site);
   if (problem.empty()) problem = co_await switch_to_release(*deploy);
   if (problem.empty()) lifecycle_.keep(reactor_.now());
   settle();
@@ -314,6 +316,7 @@ Task<std::string> Controller::end_deploy(Deploy& deploy, std::string problem) {
                {{"release", int64_t{deploy.number}}, {"phase", phase}, {"reason", problem}});
   }
   deploy_.reset();
+  tell_supervisor(Deploying{.begins = 0});
   co_return line_of(answer);
 }
 

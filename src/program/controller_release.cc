@@ -189,6 +189,9 @@ Task<void> Controller::remove_unneeded_releases(uint32_t last) {
     if (number > last || (release != nullptr && release->state == ReleaseState::kReady)) continue;
     JobPlan plan = job_in(release_folder(folders_.state, number), "remove", number);
     plan.command = kRemove;
+    plan.as_owner = true;
+    // No secret for a user who may have nothing to do with the site any more.
+    std::erase_if(plan.environment, [](const topology::Named& each) { return each.name != "PATH"; });
     plan.limit = kFilesLimit;
     // A release that was worse finishes its requests with its files.
     while (!stopping_ && serves_still(number)) co_await sleep(reactor_, kDrainPause);
@@ -367,6 +370,19 @@ std::string Controller::missing_folder(const topology::Site& site) const {
   if (!site.app.run.empty() && !is_folder(site.app.folder))
     return fmt::format("the release has no folder `{}`, which [app] folder names", site.folder_written);
   return "";
+}
+
+// Its instances could not enter its folder.
+std::string Controller::other_owner(uint32_t number) const {
+  struct stat wanted{};
+  struct stat now{};
+  const bool known = ::stat(release_folder(folders_.state, number).c_str(), &wanted) == 0 &&
+                     ::stat(release_folder(folders_.state, releases_.current()).c_str(), &now) == 0;
+  if (!known || site_->app.run.empty() || wanted.st_uid == now.st_uid) return "";
+  return fmt::format(
+      "release {} belongs to the user {}, release {} to {}: [app] user was changed between them; "
+      "deploy that version again",
+      number, wanted.st_uid, releases_.current(), now.st_uid);
 }
 
 Task<std::string> Controller::migrate_release(Deploy& deploy) {

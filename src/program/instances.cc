@@ -18,6 +18,7 @@ namespace {
 constexpr uint32_t kPortMin = 1024;
 constexpr uint32_t kPortMax = 65'535;
 constexpr size_t kNotesMax = 256;
+constexpr gid_t kNoGroup = 65'534;  // of nobody's files
 
 std::unexpected<Error> refuse(const char* text) { return fail(Code::kInvalid, "instance refused", text); }
 
@@ -118,13 +119,32 @@ Result<User> Instances::check(const StartInstance& record) const {
   if (is_job(record.slot)) {
     if (!plain_word(record.job.view())) return refuse("the job's name");
     if (record.port != 0 || !record.socket.view().empty()) return refuse("a job listens nowhere");
-    return permitted_app_user(std::string(record.user.view()), options_.own, options_.app);
+    return user_of(record);
   }
   if (record.own_program != 0) return refuse("an instance is the app's own program");
+  if (record.as_owner != 0) return refuse("an instance has the user of the app");
   if (record.port == 0 && !directly_in(record.socket.view(), socket_folder(options_.folders)))
     return refuse("the socket is outside of its folder");
   if (record.port != 0 && (record.port < kPortMin || record.port > kPortMax)) return refuse("the port");
+  return user_of(record);
+}
+
+Result<User> Instances::user_of(const StartInstance& record) const {
+  if (record.as_owner != 0 && options_.root) return owner_of_release(record);
   return permitted_app_user(std::string(record.user.view()), options_.own, options_.app);
+}
+
+// Whoever `[app] user` named when the release was made: only the folder, which root gave
+// away itself, knows it by now.
+Result<User> Instances::owner_of_release(const StartInstance& record) const {
+  const std::string folder(record.folder.view());
+  if (!directly_in(folder, options_.folders.state + "/releases")) return refuse("no folder of a release");
+  struct stat about{};
+  if (::lstat(folder.c_str(), &about) != 0) return fail_system("release");
+  if (!S_ISDIR(about.st_mode) || about.st_uid == 0 || about.st_uid == options_.own.uid)
+    return refuse("no user of an app owns the release");
+  return User{
+      .name = std::to_string(about.st_uid), .uid = about.st_uid, .gid = kNoGroup, .home = "/", .groups = {}};
 }
 
 Result<void> Instances::prepare_folders(const User& user) {
@@ -191,7 +211,8 @@ InstancePlan Instances::plan_of(const StartInstance& record, const User& user) c
 }
 
 Result<void> Instances::add_password(const StartInstance& record, const User& user, InstancePlan& plan) {
-  if (record.database_password.view().empty() || record.own_program != 0) return {};
+  const bool needs_none = record.own_program != 0 || record.as_owner != 0;
+  if (record.database_password.view().empty() || needs_none) return {};
   const auto runs = [this](uint32_t slot, uint32_t generation) {
     const Running* running = find(slot, generation);
     return running != nullptr && !running->ended;
@@ -207,8 +228,10 @@ Result<const Instances::Running*> Instances::start(const StartInstance& record, 
   const Result<User> user = check(record);
   if (!user) return std::unexpected(user.error());
   if (find(record.slot, record.generation) != nullptr) return refuse("it runs already");
-  if (const Result<void> done = prepare_folders(*user); !done) return std::unexpected(done.error());
-  prepare_writable(record, *user);
+  if (record.as_owner == 0) {
+    if (const Result<void> done = prepare_folders(*user); !done) return std::unexpected(done.error());
+    prepare_writable(record, *user);
+  }
   Result<Cgroup> group = make_group(record);
   if (!group) return std::unexpected(group.error());
   // A killed supervisor leaves the sockets of its instances behind.

@@ -94,6 +94,8 @@ class Instances {
  private:
   Running* find(uint32_t slot, uint32_t generation);
   Result<User> check(const StartInstance& record) const;
+  Result<User> user_of(const StartInstance& record) const;
+  Result<User> owner_of_release(const StartInstance& record) const;
   Result<void> prepare_folders(const User& user);
   void prepare_writable(const StartInstance& record, const User& user);
   Result<Cgroup> make_group(const StartInstance& record);

@@ -122,6 +122,50 @@ TEST_F(InstancesTest, AJobHasAWordForANameAndListensNowhere) {
   EXPECT_THAT(refusal(instance), HasSubstr("program"));
 }
 
+TEST_F(InstancesTest, ReleasesOfAnotherUserAreEmptiedByTheirOwner) {
+  if (!options_.root) GTEST_SKIP() << "needs root";
+  constexpr uid_t kFormerUser = 61'195;
+  const std::string releases = options_.folders.state + "/releases";
+  const std::string release = releases + "/3";
+  std::filesystem::create_directories(release + "/closed");
+  for (const std::string& path : {release, release + "/closed"}) {
+    ASSERT_EQ(::chown(path.c_str(), kFormerUser, kFormerUser), 0);
+    ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
+  }
+  StartInstance job = good();
+  job.slot = kSlotsMax;
+  job.port = 0;
+  job.as_owner = 1;
+  (void)job.job.set("remove-3");
+  (void)job.folder.set(release);
+  (void)job.command.set("/usr/bin/find . -mindepth 1 -delete");
+  EXPECT_EQ(refusal(job), "");
+  EXPECT_TRUE(std::filesystem::is_empty(release));
+  EXPECT_FALSE(std::filesystem::exists(options_.folders.state + "/database"))
+      << "nothing else is handed over";
+}
+
+TEST_F(InstancesTest, NoJobHasTheUserOfAnyOtherFolder) {
+  if (!options_.root) GTEST_SKIP() << "needs root";
+  std::filesystem::create_directories(options_.folders.state + "/releases/3/inner");
+  std::filesystem::create_directories(options_.folders.state + "/releases/4");
+  ASSERT_EQ(::chown((options_.folders.state + "/releases/4").c_str(), options_.own.uid, 0), 0);
+  std::filesystem::create_symlink("/tmp", options_.folders.state + "/releases/5");
+  StartInstance job = good();
+  job.slot = kSlotsMax;
+  job.port = 0;
+  job.as_owner = 1;
+  (void)job.job.set("remove-3");
+  for (const char* folder : {"/tmp", "/releases/3/inner", "/releases/..", "/releases/3", "/releases/4",
+                             "/releases/5", "/releases/6"}) {
+    (void)job.folder.set(options_.folders.state + folder);
+    EXPECT_NE(refusal(job), "") << folder;
+  }
+  StartInstance instance = good();
+  instance.as_owner = 1;
+  EXPECT_THAT(refusal(instance), HasSubstr("user of the app"));
+}
+
 TEST_F(InstancesTest, NoNameThatIsAPath) {
   for (const char* name : {"", "..", "a/b", "a b"}) {
     StartInstance record = good();

@@ -58,6 +58,7 @@ Result<StartInstance> Jobs::record_of(const topology::Site& site, const JobPlan&
     command += argument + kArgumentEnd;
   }
   record->own_program = plan.arguments.empty() ? 0 : 1;
+  record->as_owner = plan.as_owner ? 1 : 0;
   if (!record->job.set(plan.name) || !record->folder.set(plan.folder) || !record->command.set(command))
     return fail(Code::kLimit, "job", "the command or the folder is too long");
   return record;

@@ -38,6 +38,8 @@ struct JobPlan {
   // main() knows them (internal commands); none may contain a line end.
   std::vector<std::string> arguments;
   std::string folder;  // where it starts; absolute
+  // As the owner of `folder`, which is a release's: `[app] user` may be another one by now.
+  bool as_owner = false;
   // The whole of it but for HOME, USER and LOGNAME: instance_environment(site, {}, …).
   std::vector<topology::Named> environment;
   Descriptor input;  // standard input; none: /dev/null

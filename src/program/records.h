@@ -100,6 +100,7 @@ enum class Kind : uint32_t {
   kReadSite,
   kWorkerServes,
   kUpgrade,
+  kDeploying,
   // controller -> worker; the first also supervisor <-> controller
   kSite,
   kInstanceUpdate,
@@ -319,6 +320,8 @@ struct StartInstance {
   // 1, jobs only: `command` is not for a shell, but the arguments of our own binary,
   // which the supervisor holds; each ends with kArgumentEnd.
   uint32_t own_program = 0;
+  // 1, jobs only: not as `user` but as the owner of `folder`, which is a release's.
+  uint32_t as_owner = 0;
   Text<8192> command;
   // Below `folder`, where it is no release: what the app may write ("tmp\0log\0"), and
   // the name under which it expects its SQLite file (writable.h).
@@ -387,6 +390,14 @@ struct WorkerServes {
 struct Upgrade {
   static constexpr Kind kKind = Kind::kUpgrade;
   Kind kind = kKind;
+};
+
+// A deploy or a rollback begins or ends: no upgrade in between, as the next controller
+// knows nothing of it. Without this note only its jobs would be seen.
+struct Deploying {
+  static constexpr Kind kKind = Kind::kDeploying;
+  Kind kind = kKind;
+  uint32_t begins = 0;
 };
 
 // End everything, as SIGTERM to the supervisor does; `exit_code` is what

@@ -169,7 +169,10 @@ void Supervisor::reap() {
 void Supervisor::child_ended(ChildProcess& child, int status) {
   const pid_t pid = child.pid();
   child.ended(now_);
-  if (&child == &controller_) instances_.end_jobs();
+  if (&child == &controller_) {
+    instances_.end_jobs();
+    deploying_ = false;
+  }
   if (phase_ != Phase::kRunning) {
     child.stay_away();
     return;
@@ -301,6 +304,10 @@ void Supervisor::handle(Received& received) {
     return;
   }
   if (received.as<Serving>()) return handle_serving();
+  if (const auto deploying = received.as<Deploying>()) {
+    deploying_ = deploying->begins != 0;
+    return;
+  }
   if (const auto serves = received.as<WorkerServes>()) {
     if (serves->starts == worker_.starts()) retire_workers();
     return;

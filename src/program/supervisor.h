@@ -124,6 +124,7 @@ class Supervisor {
   Descriptor secrets_;    // and the secrets that it had then
   std::optional<Site> site_;
   bool serving_ = false;
+  bool deploying_ = false;  // the controller of now
   bool limits_said_ = false;
   Phase phase_ = Phase::kRunning;
   Time phase_deadline_;

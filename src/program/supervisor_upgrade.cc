@@ -40,7 +40,7 @@ Descriptor memory_over_exec(const Handover& handover) {
 std::string Supervisor::upgrade_obstacle() const {
   if (phase_ != Phase::kRunning) return "the site stops";
   if (trial_) return "busy: an upgrade is under way";
-  if (instances_.has_jobs()) return "busy: a deploy or a backup is under way";
+  if (deploying_ || instances_.has_jobs()) return "busy: a deploy or a backup is under way";
   const bool unsettled = std::ranges::any_of(retiring_, [](const Predecessor& each) { return !each.told; });
   if ((unsettled || old_controller_) && now_ - upgraded_ < kSettleLimit)
     return "busy: the upgrade before this one is not complete";
@@ -67,7 +67,7 @@ void Supervisor::end_trial(int status) {
   // What the controller has asked for is done by the program that it asked.
   read_records(controller_);
   // It may have begun a deploy during the trial.
-  const bool busy = problem.empty() && instances_.has_jobs();
+  const bool busy = problem.empty() && (deploying_ || instances_.has_jobs());
   if (problem.empty() && !busy && phase_ == Phase::kRunning) hand_over();
   if (problem.empty()) problem = "it cannot be executed";
   trial_.reset();

@@ -561,6 +561,38 @@ def test_killed_in_the_middle_of_a_deploy_the_site_works(deployable, who):
     wait_until(lambda: folders(site) == [str(n) for n in numbers(site)], "what was left is removed", SECONDS)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_release_of_another_user_is_not_gone_back_to_and_is_removed_one_day(deployable):
+    site = deployable()
+    for version in ("one", "two"):
+        assert deploy(site, version).returncode == 0
+    former = site.folder / "terrace/state/releases/1"
+    for path in (former, *former.rglob("*")):
+        os.chown(path, 61195, -1)
+    former.chmod(0o700)
+    done = command(site, "rollback")
+    assert done.returncode == 1 and "belongs to the user 61195" in said(done), said(done)
+    assert "[app] user was changed" in said(done)
+    assert_serves(site, "two")
+    for version in ("three", "four"):
+        assert deploy(site, version).returncode == 0
+    assert folders(site) == ["2", "3", "4"]
+
+
+def test_no_upgrade_by_a_signal_in_the_first_minute_of_a_release(deployable):
+    site = deployable(app={"bake": "5s"})
+    first = begin_deploy(site, "one")
+    wait_until(lambda: releases(site).get("deploy", {}).get("phase") == "bake", "the bake", SECONDS)
+    site.child.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "busy: a deploy or a backup is under way" in site.log(), "the refusal", SECONDS)
+    output, _ = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, output
+    assert json.loads(site.command("status", "--json").stdout)["program"]["upgrades"] == 0
+    site.child.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "took over" in site.log(), "the upgrade", SECONDS)
+    assert_serves(site, "one")
+
+
 # ---- what is damaged, and what fails before the first release
 
 
