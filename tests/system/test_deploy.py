@@ -13,7 +13,7 @@ import time
 
 import pytest
 from client import Load
-from harness import wait_until
+from harness import free_port, wait_until
 
 SECONDS = 60  # of one command on a loaded machine
 
@@ -591,6 +591,30 @@ def test_no_upgrade_by_a_signal_in_the_first_minute_of_a_release(deployable):
     site.child.send_signal(signal.SIGUSR2)
     wait_until(lambda: "took over" in site.log(), "the upgrade", SECONDS)
     assert_serves(site, "one")
+
+
+def test_reloads_that_bind_another_address_bring_no_older_release_back(deployable):
+    site = deployable()
+    text, over = site.file.read_text(), threading.Event()
+
+    def reload_all_the_time():
+        while not over.is_set():
+            site.file.write_text(text.replace(str(site.admin_port), str(free_port())))
+            site.command("reload", check=False)
+
+    reloads = threading.Thread(target=reload_all_the_time)
+    reloads.start()
+    try:
+        for version in ("one", "two", "three"):
+            done = deploy(site, version)
+            assert done.returncode == 0, said(done)
+            assert_serves(site, version)
+        assert command(site, "rollback").returncode == 0
+        assert_serves(site, "two")
+    finally:
+        over.set()
+        reloads.join()
+    assert_serves(site, "two")
 
 
 # ---- what is damaged, and what fails before the first release
