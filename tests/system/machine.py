@@ -22,7 +22,7 @@ from harness import ROOT, wait_until
 ARCHIVE = ROOT / "build/machine.tar"
 # Beside the smallest Debian with systemd: what the package depends on, and what the test site runs.
 PACKAGES = ("systemd,systemd-sysv,dbus,init-system-helpers,passwd,python3,libfmt9,libbrotli1,libsqlite3-0,libzstd1,"
-            "libseccomp2,libc-ares2,zlib1g,libgcc-s1,libstdc++6,iproute2,procps,curl,man-db")
+            "libseccomp2,libc-ares2,zlib1g,libgcc-s1,libstdc++6,iproute2,procps,curl,man-db,python3-flask,gunicorn")
 BOOT_SECONDS = 90.0
 
 
