@@ -1,5 +1,5 @@
-"""The guestbooks in five frameworks through a deploy with a schema change, a rollback, a
-reload and a restart, under a constant load without a failed request."""
+"""The guestbooks in five frameworks, and TiddlyWiki, through a deploy with a schema change, a
+rollback, a reload, a restart and an upgrade, under a constant load without a failed request."""
 
 import re
 import shutil
@@ -64,6 +64,13 @@ def cpp_files(folder: Path):
     (folder / "migrate.py").write_text(CPP_MIGRATION.replace("CHANGES", "False"))
 
 
+def for_tests(site: Site) -> Site:
+    """Nothing is fetched from anywhere in the middle of a test: the packages come with the release."""
+    text = re.sub(r'^build = "npm ci"$', 'build = "node --version"', site.file.read_text(), flags=re.M)
+    site.file.write_text(text.replace("[app]\n", '[app]\nbake = "1s"\n', 1))
+    return site
+
+
 def make(make_site, name: str) -> Site:
     if name != "guestbook":
         site = example(make_site, name)
@@ -72,10 +79,7 @@ def make(make_site, name: str) -> Site:
         text = re.sub(r'^run +=.*$', 'run = "./guestbook"\nmigrate = "/usr/bin/python3 migrate.py"', text, flags=re.M)
         site = make_site(start=False, text=with_ports(text, 1), ready="/up")
         cpp_files(site.folder)
-    # Nothing is fetched from anywhere in the middle of a test: the packages come with the release.
-    text = site.file.read_text().replace('build = "npm ci"', 'build = "node --check server.js"')
-    site.file.write_text(text.replace("[app]\n", '[app]\nbake = "1s"\n', 1))
-    return site
+    return for_tests(site)
 
 
 def release(name: str, folder: Path, number: int) -> Path:
@@ -150,10 +154,37 @@ def test_a_guestbook_is_deployed_and_rolled_back_under_load(make_site, tmp_path,
         site.file.write_text(site.file.read_text().replace('bake = "1s"', 'bake = "2s"\ngrace = "20s"'))
         terrace(site, "reload")
         load.until(20, START_SECONDS)
+        terrace(site, "upgrade")
+        load.until(20, START_SECONDS)
     assert not load.result.failures, load.result
     page = site.get("/").text
     for message in ("before any release", "into the first", "into the second", "after the rollback"):
         assert message in page
+
+
+def test_tiddlywiki_keeps_its_notes_through_deploys_under_load(make_site, tmp_path):
+    site = start(for_tests(example(make_site, "tiddlywiki", ready="/status")))
+    fields = {"Content-Type": "application/json", "X-Requested-With": "TiddlyWiki"}
+    answer = site.request("PUT", "/recipes/default/tiddlers/Kept", fields, b'{"title": "Kept", "text": "a note"}')
+    assert answer.status == 204, answer.text[:500]
+    wait_until(lambda: list(site.folder.glob("wiki/tiddlers/Kept.tid")), "the note is a file", 30)
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+        copy_tree(EXAMPLES / "tiddlywiki", folder)
+        prepare(folder)
+    # The first release takes the notes of the folder along, as its owner would.
+    shutil.copytree(site.folder / "wiki", folders[0] / "wiki")
+    with Load(site.port, "/status", rate=20, clients=4, deadline=30.0) as load:
+        for folder in folders:
+            terrace(site, "deploy", str(folder))
+            assert "a note" in site.get("/recipes/default/tiddlers/Kept").text
+        terrace(site, "rollback")
+        assert "a note" in site.get("/recipes/default/tiddlers/Kept").text
+        terrace(site, "restart", "app")
+        terrace(site, "upgrade")
+        load.until(20, START_SECONDS)
+    assert not load.result.failures, load.result
 
 
 def test_a_release_whose_migration_fails_leaves_the_one_before(make_site, tmp_path):
