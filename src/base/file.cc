@@ -12,16 +12,6 @@
 namespace terrace {
 namespace {
 
-Result<void> write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system("write");
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -29,6 +19,16 @@ std::string folder_of(const std::string& path) {
 }
 
 }  // namespace
+
+Result<void> write_all(int descriptor, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(descriptor, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_system("write");
+    content.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
 
 Result<std::string> read_file(const std::string& path, size_t bytes_max) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));

@@ -13,6 +13,9 @@ namespace terrace {
 // The whole file; kLimit when it holds more than `bytes_max` bytes.
 Result<std::string> read_file(const std::string& path, size_t bytes_max);
 
+// Writes all of it to a descriptor that blocks: a file, a memfd.
+Result<void> write_all(int descriptor, std::string_view content);
+
 // Writes the file whole: a temporary beside it, fsync, rename, fsync of the
 // folder. A reader sees the old content or the new, never a part.
 Result<void> write_file(const std::string& path, std::string_view content, mode_t mode = 0644);

@@ -14,6 +14,7 @@
 #include "program/control.h"
 #include "program/control_client.h"
 #include "program/folders.h"
+#include "program/json_value.h"
 #include "program/output.h"
 #include "program/packages.h"
 #include "program/release_source.h"
@@ -45,17 +46,6 @@ void take_interrupts() {
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-template <class T>
-T value_of(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end()) return T();
-  try {
-    return found->get<T>();
-  } catch (const Json::exception&) {
-    return T();
-  }
 }
 
 // "anna@192.0.2.7", "root"

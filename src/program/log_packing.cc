@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "base/file.h"
 #include "program/log_parts.h"
 
 namespace terrace::program {
@@ -30,17 +31,6 @@ struct CloseGzip {
   void operator()(gzFile file) const { gzclose(file); }
 };
 
-Result<void> write_all(int file, const char* data, size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t n = ::write(file, data, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system("write");
-    data += n;
-    bytes -= static_cast<size_t>(n);
-  }
-  return {};
-}
-
 // One block of input through the stream into the file; the last one ends the frame.
 Result<void> compress_block(ZSTD_CStream* stream, std::vector<char>& out, const std::vector<char>& block,
                             size_t bytes, bool last, int target) {
@@ -49,7 +39,7 @@ Result<void> compress_block(ZSTD_CStream* stream, std::vector<char>& out, const 
     ZSTD_outBuffer output{.dst = out.data(), .size = out.size(), .pos = 0};
     const size_t left = ZSTD_compressStream2(stream, &output, &input, last ? ZSTD_e_end : ZSTD_e_continue);
     if (ZSTD_isError(left) != 0) return fail(Code::kInvalid, "zstd", "it cannot compress");
-    if (Result<void> written = write_all(target, out.data(), output.pos); !written) return written;
+    if (Result<void> written = write_all(target, {out.data(), output.pos}); !written) return written;
     if (last ? left == 0 : input.pos == input.size) return {};
   }
 }

@@ -10,6 +10,8 @@
 #include <charconv>
 #include <memory>
 
+#include "base/file.h"
+
 namespace terrace::program {
 namespace {
 
@@ -28,16 +30,6 @@ void remove_left(const Descriptor& folder, const std::function<bool(uint32_t, ui
     const auto second = std::from_chars(first.ptr + 1, name.data() + name.size(), generation);
     if (second.ec == std::errc() && !runs(slot, generation)) ::unlinkat(folder.get(), each->d_name, 0);
   }
-}
-
-Result<void> write_all(int file, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(file, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system("write");
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
 }
 
 }  // namespace

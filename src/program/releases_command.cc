@@ -8,6 +8,7 @@
 
 #include "program/commands.h"
 #include "program/control_client.h"
+#include "program/json_value.h"
 #include "program/output.h"
 #include "program/site_path.h"
 #include "program/status.h"
@@ -19,17 +20,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::chrono::seconds kAnswerTimeout{5};
-
-template <class T>
-T value_of(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end()) return T();
-  try {
-    return found->get<T>();
-  } catch (const Json::exception&) {
-    return T();
-  }
-}
 
 std::string time_words(int64_t seconds) {
   return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));

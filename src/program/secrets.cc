@@ -24,16 +24,6 @@ std::unexpected<Error> failure(const char* place) {
   return fail_system(place);
 }
 
-Result<void> write_all(int file, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(file, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system("write");
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
 Result<std::string> read_at(int folder, const std::string& name) {
   const Descriptor file(
       ::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));

@@ -6,17 +6,15 @@
 
 #include <cerrno>
 
+#include "base/file.h"
+
 namespace terrace::program {
 
 Result<Descriptor> make_text_descriptor(std::string_view text) {
   Descriptor memory(::memfd_create("terrace-text", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory) return fail_system("memfd_create");
-  while (!text.empty()) {
-    const ssize_t n = ::write(memory.get(), text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system("write");
-    text.remove_prefix(static_cast<size_t>(n));
-  }
+  if (const Result<void> written = write_all(memory.get(), text); !written)
+    return std::unexpected(written.error());
   if (::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
     return fail_system("seal");
   return memory;
