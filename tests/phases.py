@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ CORES = str(os.cpu_count() or 2)
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "--tb=short"]
 TIDY_FILES_MAX = 60  # of one run on what changed; `full` takes every file
 PROGRESS_SECONDS = 10.0
-FUZZ_SECONDS = {"": 20, "full": 600}
+FUZZ_SECONDS = {"": 20, "full": 300}
 INTERESTING = re.compile(r": Failure$|\[  FAILED  \]|^FAILED|\berror: |ERROR: |runtime error|^E   |Assertion .* failed")
 
 
@@ -235,24 +236,33 @@ def fuzzers(context: Context) -> list[tuple[Path, Path]]:
 
 
 def fuzz(context: Context):
-    """The corpus of every fuzzer is replayed, then each one searches for a while."""
+    """The corpus of every fuzzer is replayed, then each one searches for a while; one fuzzer per core."""
     seconds = int(os.environ.get("FUZZ_SECONDS", FUZZ_SECONDS["full" if context.full else ""]))
-    artifacts = ROOT / "build/fuzz/artifacts"
-    artifacts.mkdir(parents=True, exist_ok=True)
+    (ROOT / "build/fuzz/artifacts").mkdir(parents=True, exist_ok=True)
     (ROOT / "build/fuzz/no-corpus").mkdir(exist_ok=True)
-    for fuzzer, corpus in fuzzers(context):
-        found = ROOT / "build/fuzz/found" / fuzzer.name
-        found.mkdir(parents=True, exist_ok=True)
-        limits = ["-rss_limit_mb=2048", "-timeout=10", "-artifact_prefix=%s/%s-" % (artifacts, fuzzer.name)]
-        if not context.check([fuzzer, "-runs=0", *limits, corpus], show=lambda line: "ERROR" in line):
-            continue
-        # Two jobs would share the log; one at a time keeps a failure readable.
-        began = time.monotonic()
-        good = context.check([fuzzer, "-max_total_time=%d" % seconds, *limits, found, corpus],
-                             show=lambda line: "ERROR" in line or line.startswith("SUMMARY"))
-        runs = re.findall(r"^Done (\d+) runs", context.log.read_text(errors="replace"), re.M)
-        state = "%s runs" % runs[-1] if good and runs else "FAILED"
-        context.say("%s: %s in %.0f s" % (fuzzer.name, state, time.monotonic() - began))
+    with ThreadPoolExecutor(int(CORES)) as cores:
+        for one, text in cores.map(lambda found: fuzz_one(*found, seconds), fuzzers(context)):
+            context.outcome.add(one.outcome.passed, one.outcome.failed)
+            with open(context.log, "a") as log:
+                log.write(one.log.read_text(errors="replace"))
+            context.say(text)
+
+
+def fuzz_one(fuzzer: Path, corpus: Path, seconds: int) -> tuple[Context, str]:
+    """One fuzzer with a log of its own, which keeps a failure readable beside the others."""
+    context = Context("fuzz-" + fuzzer.name)
+    context.log.unlink(missing_ok=True)
+    found = ROOT / "build/fuzz/found" / fuzzer.name
+    found.mkdir(parents=True, exist_ok=True)
+    artifacts = ROOT / "build/fuzz/artifacts" / fuzzer.name
+    limits = ["-rss_limit_mb=2048", "-timeout=10", "-artifact_prefix=%s-" % artifacts]
+    began = time.monotonic()
+    good = context.check([fuzzer, "-runs=0", *limits, corpus], show=lambda line: "ERROR" in line)
+    good = good and context.check([fuzzer, "-max_total_time=%d" % seconds, *limits, found, corpus],
+                                  show=lambda line: "ERROR" in line or line.startswith("SUMMARY"))
+    runs = re.findall(r"^Done (\d+) runs", context.log.read_text(errors="replace"), re.M)
+    state = "%s runs" % runs[-1] if good and runs else "FAILED"
+    return context, "%s: %s in %.0f s" % (fuzzer.name, state, time.monotonic() - began)
 
 
 def system(context: Context):
