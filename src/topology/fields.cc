@@ -428,8 +428,8 @@ std::vector<Field> server_fields(Server& server) {
   return {
       {.name = "address",
        .about =
-           "The address of the server, by which others will reach it once there can be several. Until then "
-           "nothing connects to it: the one entry is the machine that `terrace up` runs on.",
+           "The IP address of the server, by which the others reach it; no two have the same. A single entry "
+           "is the machine that `terrace up` runs on.",
        .slot = &server.address,
        .form = address(),
        .required = true,
@@ -444,8 +444,30 @@ std::vector<Field> server_fields(Server& server) {
        .minimum = 1,
        .maximum = 5,
        .example = R"(["web", "app", "db"])",
-       .default_words = R"(`["web", "app", "db"]`)"},
+       .default_words = R"(`["web", "app"]`, and `"db"` with `db.engine` = `"sqlite"`)"},
   };
+}
+
+Table cluster_table(ClusterTable& cluster) {
+  return {
+      .name = "cluster",
+      .about = "How the servers of a site reach each other; only with several in `[servers]`.",
+      .fields = {
+          {.name = "port",
+           .about = "The port on the `address` of each server where the others reach it, always encrypted. "
+                    "No two servers of one machine may share it.",
+           .slot = &cluster.port,
+           .minimum = 1,
+           .maximum = 65'535,
+           .example = "7443"},
+          {.name = "certificate_life",
+           .about = "How long the certificate of a server is valid. A new one is made after a third of it, "
+                    "so the site's authority may be away for the rest.",
+           .slot = &cluster.certificate_life,
+           .minimum = 10 * kSecond,
+           .maximum = 365 * 24 * kHour,
+           .example = R"("7d")"},
+      }};
 }
 
 Table servers_table(std::vector<Server>& servers) {
@@ -453,7 +475,8 @@ Table servers_table(std::vector<Server>& servers) {
       .name = "servers",
       .about =
           "The machines of the site, by name. Without this table this machine holds every role and serves "
-          "localhost only; with one entry it is a public server on port 80. Several come with step 1.",
+          "localhost only; with one entry it is a public server on port 80. With several, each of them is a "
+          "member of the site: docs/servers.md.",
       .entry =
           [&servers](const std::string& name) {
             servers.push_back({.name = name});
@@ -496,8 +519,13 @@ std::vector<Table> site_tables(Site& site) {
   append(web.fields, answer_fields(site.web));
   append(web.fields, request_fields(site.web));
   Table db{.name = "db", .about = "The database of the application.", .fields = db_fields(site.db)};
-  std::vector<Table> tables{site_table(site.site), std::move(app),        std::move(web),
-                            std::move(db),         logs_table(site.logs), servers_table(site.servers)};
+  std::vector<Table> tables{site_table(site.site),
+                            std::move(app),
+                            std::move(web),
+                            std::move(db),
+                            logs_table(site.logs),
+                            servers_table(site.servers),
+                            cluster_table(site.cluster)};
   for (Table& table : later_tables()) tables.push_back(std::move(table));
   return tables;
 }

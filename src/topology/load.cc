@@ -58,7 +58,9 @@ void fill(Site& site, const Origins& origins, const std::string& folder) {
     site.web.listen = alone ? std::vector<std::string>{"127.0.0.1:8080", "[::1]:8080"}
                             : std::vector<std::string>{"0.0.0.0:80", "[::]:80"};
   for (Server& server : site.servers) {
-    if (server.roles.empty()) server.roles = {Role::kWeb, Role::kApp, Role::kDb};
+    if (!server.roles.empty()) continue;
+    server.roles = {Role::kWeb, Role::kApp};
+    if (site.db.engine == DbEngine::kSqlite) server.roles.push_back(Role::kDb);
   }
 }
 

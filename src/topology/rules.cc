@@ -51,7 +51,7 @@ class Rules {
     database_is_one();
     writable_are_apart();
     logs_fit();
-    one_server();
+    several_servers_fit();
     server_has_roles();
     addresses_are_apart();
     redirects_end();
@@ -238,10 +238,48 @@ class Rules {
     }
   }
 
-  void one_server() {
-    if (site_.servers.size() < 2) return;
-    report_key("E017", "servers." + site_.servers[1].name, "several servers come with step 1",
-               "this release serves a site from one server");
+  void several_servers_fit() {
+    if (site_.servers.size() < 2) return cluster_needs_servers();
+    for (size_t i = 0; i < site_.servers.size(); ++i) {
+      address_is_its_own(i);
+      serves_by_itself(site_.servers[i]);
+    }
+    if (!complete_ || !has_run() || site_.db.engine != DbEngine::kSqlite) return;
+    report_key("E022", "servers." + site_.servers[1].name, "SQLite serves one server only",
+               "every server would have a database of its own",
+               {"fix: give [db] the url of a database server, such as url = \"${secret:DATABASE_URL}\"",
+                "fix: or set [db] engine = \"none\" if the application needs none"});
+  }
+
+  void cluster_needs_servers() {
+    for (const char* path : {"cluster.port", "cluster.certificate_life"}) {
+      if (complete_ && known(path) != nullptr)
+        return report_key("E022", path, fmt::format("`{}` needs several servers", path),
+                          site_.servers.empty() ? "there is no [servers]" : "[servers] has one entry");
+    }
+  }
+
+  void address_is_its_own(size_t index) {
+    const std::string path = "servers." + site_.servers[index].name + ".address";
+    if (known(path) == nullptr) return;
+    const Result<net::Ip> own = net::Ip::parse(site_.servers[index].address);
+    for (size_t i = 0; own && i < index; ++i) {
+      const Result<net::Ip> other = net::Ip::parse(site_.servers[i].address);
+      if (other && *other == *own)
+        return report_value("E023", path, fmt::format("`{}` has this address, too", site_.servers[i].name),
+                            "each server has an address of its own");
+    }
+  }
+
+  // Until there is a load balancer in front, whoever answers visitors has all that they need.
+  void serves_by_itself(const Server& server) {
+    const std::string path = "servers." + server.name + ".roles";
+    if (!complete_ || known(path) == nullptr) return;
+    const auto has = [&](Role role) { return std::ranges::find(server.roles, role) != server.roles.end(); };
+    if (has(Role::kWeb) && (has(Role::kApp) || !has_run())) return;
+    report_value("E017", path,
+                 fmt::format("a server without `{}` comes with step 1", has(Role::kWeb) ? "app" : "web"),
+                 "several servers each need `web`, and `app` with `app.run`");
   }
 
   void server_has_roles() {
@@ -278,6 +316,8 @@ class Rules {
     for (size_t i = 0; i < site_.web.listen.size(); ++i)
       add_place(places, fmt::format("web.listen.{}", i), site_.web.listen[i]);
     add_place(places, "site.admin", site_.site.admin);
+    if (site_.servers.size() > 1)
+      add_place(places, "cluster.port", fmt::format("0.0.0.0:{}", site_.cluster.port));
     for (size_t i = 0; i < places.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
         if (collide(places[j].address, places[i].address)) return report_collision(places[j], places[i]);
@@ -292,11 +332,14 @@ class Rules {
 
   void report_collision(const Place& first, const Place& second) {
     const Origin* origin = known(second.path) != nullptr ? known(second.path) : known(first.path);
-    const bool admin = second.path == "site.admin";
-    report(
-        "E023", origin != nullptr ? origin->value : Span{},
-        admin ? "`site.admin` and `web.listen` take the same port" : "two of `web.listen` take the same port",
-        "a port can be taken once on an address; 0.0.0.0 and [::] are all addresses");
+    const auto key = [](const Place& place) {
+      return place.path.starts_with("web.listen") ? std::string("web.listen") : place.path;
+    };
+    report("E023", origin != nullptr ? origin->value : Span{},
+           key(first) == key(second)
+               ? "two of `web.listen` take the same port"
+               : fmt::format("`{}` and `{}` take the same port", key(second), key(first)),
+           "a port can be taken once on an address; 0.0.0.0 and [::] are all addresses");
   }
 
   static bool redirects(const Named& rule, std::string_view path) {

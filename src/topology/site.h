@@ -93,6 +93,13 @@ struct LogsTable {
   int64_t total_bytes_max = 1'000'000'000;               // of all logs together
 };
 
+// How the servers of a site reach each other; only with several.
+struct ClusterTable {
+  int port = 7400;  // on the `address` of every server
+  // Of a server's certificate; a third of it before the next one is made.
+  std::chrono::milliseconds certificate_life{72LL * 3'600'000};
+};
+
 struct Server {
   std::string name;
   std::string address;
@@ -107,6 +114,7 @@ struct Site {
   WebTable web;
   DbTable db;
   LogsTable logs;
+  ClusterTable cluster;
   // [app] folder and [web] files as the file says them: what is relative moves with
   // the release (at_root()).
   std::string folder_written;
