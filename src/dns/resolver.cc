@@ -105,6 +105,8 @@ struct Asked {
 };
 
 void failed(Answer& answer, int status) {
+  // An alias may have been found before, and then nobody says what is behind it.
+  answer.outcome = Outcome::kFailed;
   switch (status) {
     case ARES_ENOTFOUND:
       answer.outcome = Outcome::kNoName;

@@ -221,6 +221,12 @@ def test_a_server_that_does_not_say_is_two(dns, name_server, wrong, said):
     assert said in records[DOMAIN, "A"]["note"]
 
 
+def test_an_alias_behind_which_nobody_says_anything_is_two(dns, name_server):
+    zone = {**RIGHT, DOMAIN: [("CNAME", "a.example.net")], "a.example.net": {"A": "SERVFAIL", "AAAA": []}}
+    status, records = checked(dns, name_server(zone, follow=False))
+    assert (status, records[DOMAIN, "A"]["state"]) == (2, "unknown")
+
+
 def test_a_port_where_nobody_listens_is_two(dns):
     status, records = checked(dns, type("Nobody", (), {"address": "127.0.0.1:%d" % free_port()}))
     assert status == 2 and {each["state"] for each in records.values()} == {"unknown"}
