@@ -451,7 +451,8 @@ Leave wrong_options(const CLI::ParseError& wrong, const CLI::App& app) {
   const std::vector<std::string> extra = app.remaining(true);
   const bool unknown = dynamic_cast<const CLI::ExtrasError*>(&wrong) != nullptr && !extra.empty();
   // What follows `secret` may be one.
-  const std::string what = unknown && command.get_name() == "secret" ? "it does not know this option"
+  const bool repeats = unknown || dynamic_cast<const CLI::ConversionError*>(&wrong) != nullptr;
+  const std::string what = repeats && command.get_name() == "secret" ? "it does not know this option"
                            : unknown
                                ? fmt::format("it does not know `{}`{}", extra[0], guess(command, extra[0]))
                                : std::string(wrong.what());

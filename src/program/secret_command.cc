@@ -30,6 +30,7 @@ using Json = nlohmann::ordered_json;
 constexpr char kInterrupt = 3;
 constexpr char kEndOfInput = 4;
 constexpr char kErase[] = {8, 127};
+constexpr char kEraseAll = 21;  // Ctrl-U
 
 // A terminal that shows nothing of what is typed, for as long as this lives. It does
 // not turn Ctrl-C into a signal either: that would leave the terminal as it is now.
@@ -56,6 +57,12 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
+// The last character, of UTF-8 with all its bytes.
+void erase_last(std::string& value) {
+  while (value.size() > 1 && (static_cast<unsigned char>(value.back()) & 0xc0) == 0x80) value.pop_back();
+  if (!value.empty()) value.pop_back();
+}
+
 // One line; nothing when it was broken off.
 std::optional<std::string> ask_terminal(const std::string& name) {
   const QuietTerminal terminal(STDIN_FILENO);
@@ -70,10 +77,12 @@ std::optional<std::string> ask_terminal(const std::string& name) {
       break;
     }
     if (c == kErase[0] || c == kErase[1]) {
-      if (!value.empty()) value.pop_back();
-      continue;
+      erase_last(value);
+    } else if (c == kEraseAll) {
+      value.clear();
+    } else {
+      value += c;
     }
-    value += c;
   }
   fmt::print(stderr, "\n");
   if (c == kInterrupt) return std::nullopt;

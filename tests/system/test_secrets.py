@@ -162,7 +162,8 @@ def test_a_value_that_cannot_be_one_is_refused(make_site, value, why):
 
 def test_a_value_on_the_command_line_is_refused_and_not_repeated(make_site):
     site = make_site(start=False)
-    for arguments in (["set", "A", PLANTED], ["set", "A=" + PLANTED], ["set", "A", "--value", PLANTED]):
+    for arguments in (["set", "A", PLANTED], ["set", "A=" + PLANTED], ["set", "A", "--value", PLANTED],
+                      ["set", "A", "--json=" + PLANTED]):
         done = secret(site, *arguments, value="x")
         assert done.returncode == 2
         assert PLANTED not in done.stdout + done.stderr
@@ -200,6 +201,9 @@ def test_a_terminal_is_asked_and_shows_nothing(make_site):
     assert status == 0, shown
     assert b"hunter" not in shown and b"A is set" in shown
     assert (secrets_folder(site) / "A").read_text() == "hunter2"
+    status, shown = ask_on_a_terminal(site, "wrong\x15pä\x7fass\r".encode())
+    assert status == 0 and (secrets_folder(site) / "A").read_text() == "pass"
+    status, shown = ask_on_a_terminal(site, b"hunter2\r")
     status, shown = ask_on_a_terminal(site, b"other\x03")
     assert status == 1 and b"nothing is changed" in shown
     assert (secrets_folder(site) / "A").read_text() == "hunter2"
