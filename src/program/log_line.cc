@@ -131,7 +131,10 @@ std::optional<WallTime> wall_time(std::string_view text) {
   parts.tm_hour = *fields[3];
   parts.tm_min = *fields[4];
   parts.tm_sec = *fields[5];
-  return WallTime(std::chrono::seconds(::timegm(&parts)) + std::chrono::milliseconds(*fields[6]));
+  const time_t seconds = ::timegm(&parts);
+  // timegm(3) takes February 31 for a day of March, and says so.
+  if (parts.tm_mon != *fields[1] - 1 || parts.tm_mday != *fields[2]) return std::nullopt;
+  return WallTime(std::chrono::seconds(seconds) + std::chrono::milliseconds(*fields[6]));
 }
 
 std::optional<WallTime> time_meant(std::string_view text, WallTime now) {
