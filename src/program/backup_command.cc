@@ -103,7 +103,8 @@ int show_list(const CommandLine& line, const Known& known) {
   if (line.json) {
     Json list = Json::array();
     for (const BackupFile& file : known.backups) list.push_back(json_of(file));
-    print(Json{{"ok", true}, {"folder", known.folder}, {"backups", list}}.dump() + "\n");
+    const Json whole = {{"ok", true}, {"folder", known.folder}, {"backups", list}};
+    print(whole.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     return kExitFine;
   }
   if (known.backups.empty()) {

@@ -125,7 +125,7 @@ void show_json(const Recognition& site, const std::string& path, const topology:
                                         {"file", path},
                                         {"keys", keys},
                                         {"next", site.next}};
-  print(whole.dump() + "\n");
+  print(whole.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ void show_json(const Recognition& site, const std::string& path, const topology:
 int run_init(const CommandLine& line) {
   std::error_code failed;
   const std::string folder = fs::canonical(line.folder.empty() ? "." : line.folder, failed).string();
-  if (failed || !fs::is_directory(folder))
+  if (failed || !fs::is_directory(folder, failed))
     return complain(fmt::format("no such folder: {}", line.folder), line.json, kExitCannotRead);
   const std::optional<Framework> wanted = framework_named(line.framework);
   if (!line.framework.empty() && !wanted)
@@ -141,7 +141,7 @@ int run_init(const CommandLine& line) {
         fmt::format("no framework `{}`: django, rails, flask, node, cpp or static", line.framework),
         line.json, kExitCannotRead);
   const std::string path = folder + "/" + kSiteFileName;
-  if (fs::exists(fs::symlink_status(path)))
+  if (fs::exists(fs::symlink_status(path, failed)))
     return complain(fmt::format("there is a site file already, and it stays as it is: {}", path), line.json,
                     kExitFailure);
   std::optional<Recognition> site = recognise(Project(folder, application_path()), wanted);

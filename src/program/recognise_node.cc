@@ -21,9 +21,11 @@ json object_at(const json& object, const char* name) {
                                                                                  : json::object();
 }
 
-// "node server.js" and no more: then npm would only be a process in between.
+// "node server.js" and no more: then npm would only be a process in between. The shell's
+// `${PORT}` is left to npm: in the site file it would be Terrace's own.
 bool is_plain(const std::string& script) {
-  return script.starts_with("node ") && script.find_first_of("&|;<>`\n") == std::string::npos;
+  return script.starts_with("node ") && script.find_first_of("&|;<>`\n") == std::string::npos &&
+         script.find("${") == std::string::npos;
 }
 
 std::string script_command(const json& scripts, const char* name) {

@@ -82,6 +82,18 @@ struct Django {
   std::string file;      // "shop/settings.py"
 };
 
+// Of settings/dev.py those that it goes on from: `from .base import *`.
+std::string settings_behind(const Project& project, const std::string& settings, const std::string& file) {
+  std::string path = find_in(settings, R"(^from\s+(\.?\w[\w.]*)\s+import\s+\*)");
+  if (path.empty()) return "";
+  const bool beside = path.starts_with('.');
+  if (beside) path.erase(0, 1);
+  std::ranges::replace(path, '.', '/');
+  path += ".py";
+  if (beside) path.insert(0, file.substr(0, file.rfind('/') + 1));
+  return path == file ? "" : project.text(path);
+}
+
 std::optional<Django> find_django(const Project& project) {
   const std::string module =
       find_in(project.text("manage.py"), R"re(DJANGO_SETTINGS_MODULE["'],\s*["']([A-Za-z0-9_.]+)["'])re");
@@ -94,6 +106,7 @@ std::optional<Django> find_django(const Project& project) {
     if (django.file.empty()) django.file = path + end;
     django.settings += project.text(path + end) + "\n";
   }
+  django.settings += settings_behind(project, django.settings, django.file);
   return django;
 }
 

@@ -1,5 +1,6 @@
 #include "program/recognition.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -76,6 +77,19 @@ TEST_F(RecognitionTest, AFreshDjangoProjectHasItsOwnServerAndTheLinkedDatabase) 
   EXPECT_EQ(value("app", "migrate"), R"("/usr/bin/python3 manage.py migrate --noinput")");
   EXPECT_EQ(value("app", "build"), "");
   EXPECT_EQ(value("db", "link"), R"("db.sqlite3")");
+}
+
+TEST_F(RecognitionTest, SettingsOfDjangoThatGoOnFromOthersAreReadWithThem) {
+  for (const char* from : {".base", "shop.settings.base"}) {
+    write("manage.py", "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings.dev')\n");
+    write("shop/settings/dev.py", fmt::format("from {} import *\nDEBUG = False\n", from));
+    write("shop/settings/base.py", kSkeleton);
+    install("/usr/lib/python3/dist-packages/django/__init__.py");
+    install("/usr/lib/python3/dist-packages/gunicorn/__init__.py");
+    EXPECT_EQ(value("db", "link"), R"("db.sqlite3")") << from;
+    EXPECT_EQ(value("db", "engine"), "") << from;
+    EXPECT_THAT(value("app", "run"), HasSubstr("gunicorn")) << from;
+  }
 }
 
 TEST_F(RecognitionTest, ADjangoProjectForThePublicHasGunicornAndCollectedFiles) {
@@ -174,8 +188,10 @@ TEST_F(RecognitionTest, NodeRunsWhatItsStartScriptRuns) {
   EXPECT_EQ(value("app", "build"), R"("npm install")");
   write("package-lock.json", "{}");
   EXPECT_EQ(value("app", "build"), R"("npm ci")");
-  write("package.json", R"({"scripts": {"start": "PORT=1 node x.js && y"}})");
-  EXPECT_EQ(value("app", "run"), R"("npm start")");
+  for (const char* start : {"PORT=1 node x.js && y", "node x.js --port ${PORT}"}) {
+    write("package.json", fmt::format(R"({{"scripts": {{"start": "{}"}}}})", start));
+    EXPECT_EQ(value("app", "run"), R"("npm start")") << start;
+  }
 }
 
 TEST_F(RecognitionTest, NodeWithoutAScriptRunsItsProgram) {

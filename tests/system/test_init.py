@@ -2,11 +2,12 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 from applications import SKELETONS, init, run, skeleton, start
 from browser import Browser
-from harness import ROOT
+from harness import BINARY, ROOT
 
 SCREENSHOTS = ROOT / "build/test/screenshots"
 WELCOME = {
@@ -78,6 +79,25 @@ def test_the_json_says_what_was_decided_and_why(tmp_path):
     keys = {key["key"]: key["value"] for key in said["keys"]}
     assert keys["site.name"] == '"my-shop"' and "app:app" in keys["app.run"]
     assert said["file"] == str(folder / "site.toml")
+
+
+def test_a_folder_whose_name_is_no_text_is_a_project_too(tmp_path):
+    folder = tmp_path / os.fsdecode(b"sh\xffop")
+    folder.mkdir()
+    SKELETONS["flask"](folder)
+    said = json.loads(init(folder, "--json").stdout)
+    assert said["ok"] and "sh\ufffdop" in said["file"]
+    backups = subprocess.run([str(BINARY), "backup", "--list", "--json"], cwd=folder, capture_output=True, timeout=30)
+    assert json.loads(backups.stdout)["ok"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
+def test_a_folder_that_its_user_cannot_enter_is_no_project(make_site):
+    folder = make_site(start=False).folder
+    folder.chmod(0o644)
+    done = subprocess.run([str(BINARY), "init", str(folder)], cwd="/", user=65534, group=65534, extra_groups=[],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "no project that I know" in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
