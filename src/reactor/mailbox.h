@@ -42,6 +42,23 @@ class Event {
   };
   Wait wait() { return Wait(*this); }
 
+  // As wait(), for no longer than the deadline: then kTimeout.
+  class [[nodiscard]] WaitUntil final : Timer {
+   public:
+    WaitUntil(Event& event, Time deadline) : event_(event), deadline_(deadline) {}
+    bool await_ready() const noexcept { return event_.set_; }
+    void await_suspend(std::coroutine_handle<> waiting);
+    Result<void> await_resume();
+
+   private:
+    void expired() override;
+    Event& event_;
+    Time deadline_;
+    std::coroutine_handle<> waiting_;
+    bool passed_ = false;
+  };
+  WaitUntil wait_until(Time deadline) { return WaitUntil(*this, deadline); }
+
  private:
   Reactor& reactor_;
   bool set_ = false;

@@ -41,6 +41,32 @@ TEST_F(ReactorTest, RunsWhatAnotherThreadSubmits) {
   other.join();
 }
 
+Task<void> wait_for(Event& event, Time deadline, Result<void>& result, bool& done) {
+  result = co_await event.wait_until(deadline);
+  done = true;
+}
+
+TEST_F(ReactorTest, AWaitForAnEventEndsAtItsDeadline) {
+  Event event(*reactor_);
+  bool done = false;
+  Result<void> result;
+  scope_.spawn(wait_for(event, clock_.now() + 10ms, result, done));
+  EXPECT_TRUE(reactor_->run_until(done, 2s));
+  EXPECT_EQ(result.error().code, Code::kTimeout);
+}
+
+TEST_F(ReactorTest, AnEventResumesWhoWaitsWithADeadlineOnce) {
+  Event event(*reactor_);
+  bool done = false;
+  Result<void> result;
+  scope_.spawn(wait_for(event, clock_.now() + 20ms, result, done));
+  event.set();
+  EXPECT_TRUE(reactor_->run_until(done, 2s));
+  EXPECT_TRUE(result);
+  bool never = false;
+  reactor_->run_until(never, 30ms);
+}
+
 struct Readable {
   Watch& watch;
   bool await_ready() const { return watch.readable; }
