@@ -5,12 +5,19 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/assert.h"
+#include "net/tls.h"
+#include "net/tls_session.h"
 
 namespace terrace::net {
 namespace {
+
+// For how long, and how many bytes, a refused peer may go on before the connection ends.
+constexpr Duration kLingerMax = std::chrono::seconds(1);
+constexpr size_t kLingerBytesMax = 65536;
 
 // What a failed call on a socket means. A broken connection is kClosed.
 std::unexpected<Error> fail_socket(const char* place) {
@@ -49,6 +56,8 @@ Result<void> Stream::Wait::await_resume() noexcept {
   }
   return {};
 }
+
+Stream::Stream() = default;
 
 Stream::~Stream() { close(); }
 
@@ -94,18 +103,25 @@ void Stream::close() {
   ASSERT(!watch_.reader && !watch_.writer);
   read_deadline_.disarm();
   write_deadline_.disarm();
+  if (tls_) {
+    tls_->say_end();
+    tls_.reset();
+  }
   watch_.stop();
   socket_.reset();
 }
 
 void Stream::abort() {
   if (!socket_) return;
-  const linger reset{.l_onoff = 1, .l_linger = 0};
+  tls_.reset();  // without a word of an end
+  const ::linger reset{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   close();
 }
 
 Result<size_t> Stream::read_now(std::span<char> into) {
+  if (tls_) [[unlikely]]
+    return tls_->read_now(into);
   const ssize_t n = ::recv(descriptor(), into.data(), into.size(), 0);
   if (n < 0) {
     if (errno == EAGAIN) watch_.readable = false;
@@ -119,6 +135,8 @@ Result<size_t> Stream::read_now(std::span<char> into) {
 
 Result<size_t> Stream::write_now(std::string_view bytes, bool more) {
   if (cancelled_) return fail(Code::kCancelled, "write");
+  if (tls_) [[unlikely]]
+    return tls_->write_now(bytes, more);
   const ssize_t n = ::send(descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
   if (n >= 0) return static_cast<size_t>(n);
   if (errno == EAGAIN) watch_.writable = false;
@@ -127,6 +145,8 @@ Result<size_t> Stream::write_now(std::string_view bytes, bool more) {
 
 Result<size_t> Stream::write_now(std::span<const iovec> parts) {
   if (cancelled_) return fail(Code::kCancelled, "write");
+  if (tls_) [[unlikely]]
+    return tls_->write_now(parts);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
   message.msg_iovlen = parts.size();
@@ -138,6 +158,8 @@ Result<size_t> Stream::write_now(std::span<const iovec> parts) {
 
 Result<size_t> Stream::send_file_now(int file, off_t& offset, size_t bytes) {
   if (cancelled_) return fail(Code::kCancelled, "write");
+  if (tls_) [[unlikely]]
+    return tls_->send_file_now(file, offset, bytes);
   const ssize_t n = ::sendfile(descriptor(), file, &offset, bytes);
   if (n > 0) return static_cast<size_t>(n);
   if (n == 0) return fail(Code::kInvalid, "sendfile", "the file became shorter");
@@ -146,6 +168,7 @@ Result<size_t> Stream::send_file_now(int file, off_t& offset, size_t bytes) {
 }
 
 Result<void> Stream::shutdown_write() {
+  if (tls_) return tls_->shutdown_write();
   if (::shutdown(descriptor(), SHUT_WR) != 0) return fail_system("shutdown");
   return {};
 }
@@ -162,6 +185,53 @@ Task<Result<void>> Stream::write_all(std::string_view bytes, Duration progress_m
     if (!waited) co_return waited;
   }
   co_return Result<void>();
+}
+
+Task<Result<void>> Stream::start_tls(std::shared_ptr<const TlsContext> context,
+                                     std::string_view expected_name, Time deadline) {
+  ASSERT(socket_ && !tls_);
+  Result<std::unique_ptr<TlsSession>> made =
+      TlsSession::make(std::move(context), watch_, descriptor(), expected_name);
+  if (!made) co_return std::unexpected(made.error());
+  tls_ = std::move(*made);
+  const Result<void> done = co_await handshake(deadline);
+  if (!done && done.error().code == Code::kInvalid) co_await linger(deadline);
+  co_return done;
+}
+
+Task<Result<void>> Stream::handshake(Time deadline) {
+  for (;;) {
+    const Result<void> done = tls_->handshake_now();
+    if (done || done.error().code != Code::kWouldBlock) co_return done;
+    const bool reading = !tls_->unsent();
+    Wait wait(*this, reading, deadline);
+    const Result<void> waited = co_await wait;
+    if (!waited) co_return waited;
+  }
+}
+
+// The alert that says why has been sent. A socket that is closed with bytes unread
+// sends a reset, which may overtake it: read what the peer had on its way, but not
+// for long and not for ever.
+Task<void> Stream::linger(Time deadline) {
+  deadline = std::min(deadline, reactor().now() + kLingerMax);
+  ::shutdown(descriptor(), SHUT_WR);
+  for (size_t left = kLingerBytesMax; left > 0;) {
+    char unwanted[4096];
+    const ssize_t n = ::recv(descriptor(), unwanted, std::min(sizeof unwanted, left), 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) co_return;
+    if (n > 0) {
+      left -= static_cast<size_t>(n);
+      continue;
+    }
+    watch_.readable = false;
+    const Result<void> waited = co_await readable(deadline);
+    if (!waited) co_return;
+  }
+}
+
+std::string_view Stream::peer_certificate() const {
+  return tls_ ? std::string_view(tls_->peer_certificate()) : std::string_view();
 }
 
 void Stream::interrupt_read() {

@@ -2,7 +2,9 @@
 
 #include <sys/uio.h>
 
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/descriptor.h"
@@ -12,14 +14,20 @@
 
 namespace terrace::net {
 
+class TlsContext;
+class TlsSession;
+
 // A connected byte stream, TCP or Unix. It stays where it was made (the reactor
 // knows its address) and belongs to one core. Calls that say `now` never wait:
 // they do what the kernel takes at once and return kWouldBlock when that is
 // nothing. To wait, await readable() or writable() with a deadline, then call
 // again. One coroutine may wait for each direction at a time.
+//
+// After start_tls() all of this holds for the bytes inside TLS (net/tls.h). Who got
+// kWouldBlock from a write must write the same bytes again, as on a plain socket.
 class Stream {
  public:
-  Stream() = default;
+  Stream();
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -42,7 +50,7 @@ class Stream {
   Result<size_t> write_now(std::span<const iovec> parts);
   // sendfile(2): from `file` at `offset`, which it moves; the page cache is not copied.
   Result<size_t> send_file_now(int file, off_t& offset, size_t bytes);
-  // Says "no more from us" (half-close).
+  // Says "no more from us" (half-close). In TLS kWouldBlock when the socket is full.
   Result<void> shutdown_write();
 
   // Waits until reading or writing may do something. kTimeout at the deadline,
@@ -50,6 +58,16 @@ class Stream {
   class [[nodiscard]] Wait;
   Wait readable(Time deadline);
   Wait writable(Time deadline);
+  // Makes a TLS handshake, as the side that the context is for; the whole of it ends
+  // at the deadline. `expected_name` goes to the context's verifier. After a failure
+  // only close() is left to do; the error's text says why the peer was refused, or
+  // how it refused us. The client learns the latter from its first read: the
+  // server looks at its certificate last (RFC 8446 section 2).
+  Task<Result<void>> start_tls(std::shared_ptr<const TlsContext> context, std::string_view expected_name,
+                               Time deadline);
+  bool encrypted() const { return tls_ != nullptr; }
+  // The peer's certificate in DER; empty when it showed none, or without TLS.
+  std::string_view peer_certificate() const;
   // Writes all of it, waiting at most until the deadline for each bit of progress.
   Task<Result<void>> write_all(std::string_view bytes, Duration progress_max);
 
@@ -73,8 +91,12 @@ class Stream {
     void expired() override;
   };
 
+  Task<Result<void>> handshake(Time deadline);
+  Task<void> linger(Time deadline);
+
   Watch watch_;
   Descriptor socket_;
+  std::unique_ptr<TlsSession> tls_;
   bool cancelled_ = false;
   bool read_interrupted_ = false;
   Deadline read_deadline_;
