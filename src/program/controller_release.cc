@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <vector>
@@ -123,6 +124,13 @@ void Controller::load_releases() {
 // To go on without the table would be to serve the site file's folder, an old version of
 // the site perhaps, and to run its `migrate`.
 std::string Controller::releases_problem() const {
+  const Result<ReleaseTable> table = release_file().load();
+  if (!table && table.error().system == EACCES) {
+    return fmt::format(
+        "error: Terrace's own user cannot enter {}\n"
+        "  = move the site to where every user may look, such as /srv, or open the folders above it\n",
+        folders_.state);
+  }
   return fmt::format(
       "error: {}/releases.json cannot be read\n"
       "  = it says which release serves; put a copy of it back, or remove it: then the site runs from the\n"

@@ -59,14 +59,14 @@ std::string closed_to_others(const fs::path& folder) {
 }
 
 void add_what_root_needs(const std::string& folder, Recognition& site) {
-  if (::geteuid() != 0 || site.framework == Framework::kStatic) return;
+  if (::geteuid() != 0) return;
   const std::string closed = closed_to_others(folder);
   if (closed.empty()) return;
   const std::string better = "/srv/" + fs::path(folder).filename().string();
+  const char* who = site.framework == Framework::kStatic ? "Terrace serves as the user terrace"
+                                                         : "the application runs as the user terrace-app";
   site.next.insert(site.next.begin(),
-                   fmt::format("as root the application runs as the user terrace-app, who cannot enter {}: "
-                               "mv {} {}",
-                               closed, folder, better));
+                   fmt::format("as root {}, who cannot enter {}: mv {} {}", who, closed, folder, better));
 }
 
 std::string not_recognised(const std::string& folder, std::optional<Framework> wanted) {

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from applications import SKELETONS, init, run, skeleton, start
 from browser import Browser
-from harness import BINARY, ROOT
+from harness import BINARY, ROOT, free_port
 
 SCREENSHOTS = ROOT / "build/test/screenshots"
 WELCOME = {
@@ -101,13 +101,19 @@ def test_a_folder_that_its_user_cannot_enter_is_no_project(make_site):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_root_is_told_when_the_applications_user_cannot_enter_the_project(tmp_path):
+@pytest.mark.parametrize("name", ["flask", "static"])
+def test_root_is_told_when_the_sites_users_cannot_enter_the_project(tmp_path, name):
     folder = tmp_path / "shop"
     folder.mkdir()
     tmp_path.chmod(0o700)
-    SKELETONS["flask"](folder)
+    SKELETONS[name](folder)
     done = init(folder)
     assert done.returncode == 0 and "cannot enter" in done.stdout and "/srv/shop" in done.stdout
+    text = (folder / "site.toml").read_text()
+    web = '[web]\nlisten = ["127.0.0.1:%d"]\n' % free_port()
+    (folder / "site.toml").write_text(text.replace("[web]\n", web) if "[web]\n" in text else text + web)
+    up = subprocess.run([str(BINARY), "up"], cwd=folder, capture_output=True, text=True, timeout=30)
+    assert up.returncode == 1 and "error: Terrace's own user cannot enter" in up.stderr, up.stderr
 
 
 def test_the_framework_can_be_chosen(tmp_path):
