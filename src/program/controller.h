@@ -83,6 +83,7 @@ std::string instance_name(uint32_t slot);
 struct BakePlan {
   uint64_t old_recipe = 0;
   uint64_t fresh_recipe = 0;
+  uint32_t old_ends = 0;  // in a row, of the old instance that ended most often
   app::BakeFigures old_before;
   app::BakeFigures fresh_before;
   Duration limit{};
@@ -260,6 +261,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<void> note_figures();
   Task<void> wait_until_worker_serves();
   Task<app::BakeFigures> fresh_figures_of(uint64_t recipe);
+  uint32_t ends_in_a_row() const;
+  std::string why_unstable(const BakePlan& plan, bool over) const;
   // Right after kSwitched. Ends with the limit, earlier when the new release is worse
   // or the bake was ended otherwise. What follows, keep() or go_back(), is the owner's.
   Task<app::BakeVerdict> bake(BakePlan plan);

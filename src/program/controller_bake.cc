@@ -1,5 +1,7 @@
 // The controller's part about comparing a release with the one before it.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "program/controller.h"
@@ -11,6 +13,8 @@ using std::chrono::seconds;
 
 constexpr seconds kBakeStep{1};
 constexpr uint64_t kOldRequestsEnough = 200;
+// Ends in a row of one instance that are no accident any more.
+constexpr uint32_t kBakeEndsMax = 3;
 
 // What the release that serves answered lately: so many samples, so far apart.
 constexpr seconds kHistoryStep{15};
@@ -58,6 +62,33 @@ Task<app::BakeFigures> Controller::fresh_figures_of(uint64_t recipe) {
   co_return figures_of(recipe);
 }
 
+uint32_t Controller::ends_in_a_row() const {
+  uint32_t most = 0;
+  for (const app::Lifecycle::Slot& place : lifecycle_.slots()) most = std::max(most, place.ends);
+  return most;
+}
+
+// Why the new release is worse whatever it answered: requests wait while an instance starts
+// again, so their answers do not tell that it ends all the time. Empty: it is not.
+std::string Controller::why_unstable(const BakePlan& plan, bool over) const {
+  const std::vector<app::Lifecycle::Slot>& slots = lifecycle_.slots();
+  for (uint32_t slot = 0; slot < slots.size() && plan.old_ends < kBakeEndsMax; ++slot) {
+    if (slots[slot].ends < kBakeEndsMax) continue;
+    const auto memory = memory_.find(slot);
+    const std::string last = memory == memory_.end() ? "" : memory->second.last_exit;
+    return fmt::format("{} ended {} times{}", instance_name(slot), slots[slot].ends,
+                       last.empty() ? "" : ", last with " + last);
+  }
+  const auto is_up = [](const app::Lifecycle::Slot& place) {
+    return place.current && place.current->phase == app::MemberPhase::kUp;
+  };
+  const auto stands_by = [](const app::Lifecycle::Slot& place) {
+    return place.standby && place.standby->well;
+  };
+  if (!over || std::ranges::any_of(slots, is_up) || std::ranges::none_of(slots, stands_by)) return "";
+  return "none of its instances is healthy, and those of the release before are";
+}
+
 // What the old release answered in the last two minutes says more than what it did at
 // night, as a database may be away since; when that is little, all that it did counts.
 Task<app::BakeVerdict> Controller::bake(BakePlan plan) {
@@ -79,6 +110,8 @@ Task<app::BakeVerdict> Controller::bake(BakePlan plan) {
     if (was_warm) sample.warm += more;
     sample.over = reactor_.now() - begin >= plan.limit;
     verdict = app::compare(sample);
+    if (std::string why = why_unstable(plan, sample.over); !verdict.worse && !why.empty())
+      verdict = {.worse = true, .reason = std::move(why)};
   }
   co_return verdict;
 }

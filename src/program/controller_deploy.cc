@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -87,6 +88,9 @@ Task<std::string> Controller::answer_deploy(Conversation& talk, std::string by) 
   if (const std::string busy = why_no_deploy(); !busy.empty()) co_return line_of(failure_of(busy));
   const std::shared_ptr<Deploy> deploy = begin_deploy(talk, std::move(by));
   ReleaseTable table = releases_;
+  // Folders of a table that was removed: their numbers were used.
+  if (const std::vector<uint32_t> made = release_folders(folders_.state); !made.empty())
+    table.last = std::max(table.last, made.back());
   deploy->number = table.begin(deploy->since);
   deploy->phase = "upload";
   std::string problem;
@@ -197,6 +201,7 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
   deploy.bake.old_recipe = recipe_of(*site_);
   deploy.bake.fresh_recipe = recipe_of(*deploy.site);
   deploy.bake.old_before = co_await fresh_figures_of(deploy.bake.old_recipe);
+  deploy.bake.old_ends = ends_in_a_row();
   deploy.bake.fresh_before = figures_of(deploy.bake.fresh_recipe);
   if (deploy.cancelled || stopping_) co_return "it was called off";
   deploy.switch_result.reset();

@@ -375,6 +375,11 @@ Task<std::string> Controller::build_release(Deploy& deploy) {
 std::string Controller::missing_folder(const topology::Site& site) const {
   if (!site.web.files.empty() && !is_folder(site.web.files))
     return fmt::format("the release has no folder `{}`, which [web] files names", site.files_written);
+  // The worker has our user and groups.
+  if (!site.web.files.empty() && ::access(site.web.files.c_str(), R_OK | X_OK) != 0)
+    return fmt::format(
+        "the web server's user may not read `{0}`, which [web] files names: chmod -R go+rX {0}",
+        site.files_written);
   if (!site.app.run.empty() && !is_folder(site.app.folder))
     return fmt::format("the release has no folder `{}`, which [app] folder names", site.folder_written);
   return "";

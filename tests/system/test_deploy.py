@@ -387,6 +387,15 @@ def test_a_first_minute_that_is_worse_goes_back_by_itself(deployable, version, b
     fails(site, done, "release 2 failed in `bake`", "it is worse than the release before")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="one user is all users")
+def test_files_that_the_web_server_may_not_read_are_no_release(deployable):
+    site = deployable()
+    assert deploy(site, "good").returncode == 0
+    os.chmod(write_project(site, "closed") / "public", 0o700)
+    done = deploy(site, "closed")
+    fails(site, done, "release 2 failed in `build`", "may not read `public`")
+
+
 def test_a_second_deploy_is_told_who_deploys(deployable):
     site = deployable(app={"build": "while [ ! -e go ]; do sleep 0.05; done"})
     first = begin_deploy(site, "one")
@@ -665,6 +674,11 @@ def test_without_a_readable_table_of_releases_what_runs_goes_on_and_no_other_ver
     table.unlink()
     site.start()
     assert_serves(site, "folder")
+    # The numbers of the folders that are there still are not given again.
+    done = deploy(site, "three")
+    assert done.returncode == 0, said(done)
+    assert_serves(site, "three")
+    assert folders(site) == ["3"]
 
 
 def test_a_first_migrate_that_fails_leaves_a_site_that_can_be_deployed_to(deployable):

@@ -15,12 +15,20 @@ from pathlib import Path
 
 import pytest
 from client import Load
-from harness import Site, wait_until
+from harness import Site, descendants, wait_until
 
 RECORDER = (Path(__file__).parent / "recorder.py").read_text()
 # In place of the recorder's own answers, but for /recorder/up.
 BROKEN = 'connection.sendall(plain(b"broken\\n", 500))'
 CRASHES = "os._exit(3)"
+# Once the test says so.
+ENDS = (
+    "import threading\n"
+    "    def end():\n"
+    "        while not os.path.exists(FOLDER + '/end'): time.sleep(0.05)\n"
+    "        os._exit(3)\n"
+    "    threading.Thread(target=end).start()"
+)
 SLOW = 'time.sleep(0.7); connection.sendall(plain(b"slow\\n"))'
 
 
@@ -137,7 +145,8 @@ def test_a_release_that_is_worse_gives_the_place_back_by_itself(two_releases, an
         assert serving(site) == 1
         load.until(50)
     said = done.stdout + done.stderr
-    assert "5xx and broken answers are" in said and "before: 0.0 %" in said
+    broken = "5xx and broken answers are" in said and "before: 0.0 %" in said
+    assert broken or (answers == CRASHES and re.search(r"app-\d ended \d+ times, last with exit status 3", said)), said
     assert not load.result.failures, load.result
     # They were there all the time.
     wait_until(lambda: [(one["name"], one["generation"]) for one in instances(site)] == old, "the old ones alone", 60)
@@ -158,6 +167,39 @@ def test_a_release_that_is_much_slower_gives_the_place_back_when_the_bake_is_ove
         assert serving(site) == 1
     assert "more than one answer of a hundred takes over" in done.stdout + done.stderr
     assert not load.result.failures, load.result
+
+
+def test_a_release_that_ends_all_the_time_gives_the_place_back_though_nobody_asks(two_releases):
+    site = two_releases
+    with start_deploy(site, write_release(site, "fragile", before=ENDS)) as deploying:
+        wait_until(lambda: [one for one in instances(site) if one["state"] == "standby"], "the bake", 30)
+        (site.folder / "recorder/end").touch()
+        said = deploying.communicate(timeout=50)[0].decode()
+    assert deploying.returncode == 1, said
+    assert re.search(r"worse than the release before: app-\d ended \d+ times, last with exit status 3", said), said
+    assert serving(site) == 1
+
+
+def test_a_release_that_hangs_gives_the_place_back_though_nobody_asks(two_releases):
+    site = two_releases
+    site.write(app={"instances": 2, "bake": "8s", "health_interval": "200ms", "health_timeout": "1s"})
+    site.command("reload")
+    wait_until(lambda: all_up(site), "the first release alone", 30)
+    with start_deploy(site, write_release(site, "hangs")) as deploying:
+        wait_until(lambda: [one for one in instances(site) if one["state"] == "standby"], "the bake", 30)
+        fresh = [one["pid"] for one in instances(site) if one["state"] == "up"]
+        hung = [process for one in fresh for process in descendants(one)[1:]]
+        try:
+            for process in hung:
+                os.kill(process.pid, signal.SIGSTOP)
+            said = deploying.communicate(timeout=50)[0].decode()
+        finally:
+            for process in hung:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
+    assert deploying.returncode == 1, said
+    assert "none of its instances is healthy" in said, said
+    assert serving(site) == 1
 
 
 def test_old_instances_that_die_on_standby_are_not_started_again(two_releases):
