@@ -211,6 +211,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<std::string> switch_to_release(Deploy& deploy);
   Task<std::string> bake_release(Deploy& deploy);
   Task<std::string> end_deploy(Deploy& deploy, std::string problem);
+  Task<std::string> take_back(std::shared_ptr<Deploy> deploy, std::string by);
   bool is_candidate(const app::Member& member) const;
   const topology::Site& site_of(const app::Member& member) const;
   uint32_t release_of(const app::Member& member) const;

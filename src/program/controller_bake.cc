@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "program/controller.h"
+#include "program/deploy.h"
 
 namespace terrace::program {
 namespace {
@@ -100,7 +101,7 @@ Task<app::BakeVerdict> Controller::bake(BakePlan plan) {
   app::BakeFigures last = plan.fresh_before;
   const Time begin = reactor_.now();
   app::BakeVerdict verdict;
-  while (!sample.over && !verdict.worse && lifecycle_.baking() && !stopping_) {
+  while (!sample.over && !verdict.worse && !deploy_->taken_back && lifecycle_.baking() && !stopping_) {
     const Duration left = begin + plan.limit - reactor_.now();
     co_await sleep(reactor_, std::clamp<Duration>(left, Duration::zero(), kBakeStep));
     const bool was_warm = reactor_.now() - begin > app::kBakeWarmUp;

@@ -22,6 +22,8 @@ using Json = nlohmann::json;
 // Names under which releases.json is prepared.
 constexpr const char* kNext = "next";
 constexpr const char* kBack = "back";
+constexpr const char* kBake = "bake";
+constexpr std::chrono::milliseconds kTakeBackPause{20};
 constexpr size_t kNameBytesMax = 100;
 constexpr size_t kReasonBytesMax = 2000;
 
@@ -114,7 +116,7 @@ Task<std::string> Controller::go_through_phases(Deploy& deploy) {
   static constexpr Phase kPhases[] = {
       {"upload", &Controller::unpack_release},   {"prepare", &Controller::prepare_release},
       {"build", &Controller::build_release},     {"migrate", &Controller::migrate_release},
-      {"start", &Controller::switch_to_release}, {"bake", &Controller::bake_release}};
+      {"start", &Controller::switch_to_release}, {kBake, &Controller::bake_release}};
   for (const Phase& phase : kPhases) {
     deploy.phase = phase.name;
     std::string problem = co_await (this->*phase.run)(deploy);
@@ -124,7 +126,22 @@ Task<std::string> Controller::go_through_phases(Deploy& deploy) {
   co_return "";
 }
 
+// In the first minute the release before stands by: the deploy itself goes back to it.
+Task<std::string> Controller::take_back(std::shared_ptr<Deploy> deploy, std::string by) {
+  const Time began = reactor_.now();
+  log_.info("a rollback ends the first minute", {{"release", int64_t{deploy->number}}, {"by", by}});
+  deploy->taken_back = true;
+  while (deploy_ == deploy && !stopping_) co_await sleep(reactor_, kTakeBackPause);
+  const double seconds = std::chrono::duration<double>(reactor_.now() - began).count();
+  const uint32_t serving = releases_.current();
+  co_return line_of({{"ok", true}, {"release", serving}, {"serving", serving}, {"seconds", seconds}});
+}
+
 Task<std::string> Controller::answer_rollback(Conversation& talk, std::string by) {
+  if (deploy_ && deploy_->phase == kBake && lifecycle_.baking() && !stopping_) {
+    const std::string taken_back = co_await take_back(deploy_, std::move(by));
+    co_return taken_back;
+  }
   if (const std::string busy = why_no_deploy(); !busy.empty()) co_return line_of(failure_of(busy));
   if (releases_.served.size() < 2) {
     const std::string none = releases_.current() == 0
@@ -279,9 +296,11 @@ Task<std::string> Controller::bake_release(Deploy& deploy) {
     if (stopping_) co_return "";
     deploy.talk.progress(deploy.phase, verdict.reason);
   }
-  if (verdict.worse) {
+  std::string problem = verdict.worse ? "it is worse than the release before: " + verdict.reason : "";
+  if (deploy.taken_back) problem = "it was rolled back";
+  if (!problem.empty()) {
     deploy.back = releases_;
-    deploy.back.go_back(verdict.reason);
+    deploy.back.go_back(problem);
     // The one that was prepared before the switch does as well, but for the reason.
     (void)release_file().prepare(kBack, deploy.back);
     lifecycle_.go_back(reactor_.now());
@@ -289,7 +308,7 @@ Task<std::string> Controller::bake_release(Deploy& deploy) {
     lifecycle_.keep(reactor_.now());
   }
   settle();
-  co_return verdict.worse ? "it is worse than the release before: " + verdict.reason : "";
+  co_return problem;
 }
 
 // ---- the end

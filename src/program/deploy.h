@@ -43,6 +43,7 @@ struct Deploy {
   BakePlan bake;
 
   bool switched = false;
+  bool taken_back = false;  // by a rollback in the first minute
   std::optional<bool> switch_result;
   std::string why;  // it did not switch
   Event changed;    // switch_result was set

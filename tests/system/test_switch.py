@@ -202,6 +202,24 @@ def test_a_release_that_hangs_gives_the_place_back_though_nobody_asks(two_releas
     assert serving(site) == 1
 
 
+def test_a_rollback_in_the_first_minute_goes_back_at_once_and_fails_no_request(two_releases):
+    site = two_releases
+    old = [(one["name"], one["generation"]) for one in instances(site)]
+    with Load(site.port, "/about", rate=100, expect=lambda response: response.status == 200) as load:
+        with start_deploy(site, write_release(site, "second")) as deploying:
+            wait_until(lambda: serving(site) == 2, "the second one", 30)
+            said = site.command("rollback").stdout
+            assert "release 1 serves" in said and "migrates nothing" in said
+            assert serving(site) == 1
+            told = deploying.communicate(timeout=30)[0].decode()
+        load.until(50)
+    assert deploying.returncode == 1 and "release 2 failed in `bake`: it was rolled back" in told, told
+    assert not load.result.failures, load.result
+    wait_until(lambda: [(one["name"], one["generation"]) for one in instances(site)] == old, "the old ones alone", 60)
+    known = json.loads(site.command("releases", "--json").stdout)
+    assert known["current"] == 1 and known["releases"][-1]["reason"] == "it was rolled back"
+
+
 def test_old_instances_that_die_on_standby_are_not_started_again(two_releases):
     site = two_releases
     with start_deploy(site, write_release(site, "second")) as deploying:
