@@ -232,10 +232,14 @@ Task<BackupJobResult> SiteBackups::swap(Swap swap, JobLine on_line) {
   for (int i = 0; i < kSwapTries && !result.ok; ++i) {
     result = co_await run_job("restore-swap", "job-restore-swap", swap.kept, on_line);
   }
-  if (result.ok) co_return result;
-  const BackupJobResult abandoned = co_await run_job("restore-abandon", "job-restore-abandon", swap.kept, {});
-  if (!abandoned.ok) log_.error("a failed restore left files behind", {{"error", abandoned.error}});
+  if (!result.ok) co_await abandon(swap.kept);
   co_return result;
+}
+
+Task<void> SiteBackups::abandon(std::string kept) {
+  const BackupJobResult abandoned =
+      co_await run_job("restore-abandon", "job-restore-abandon", std::move(kept), {});
+  if (!abandoned.ok) log_.error("a failed restore left files behind", {{"error", abandoned.error}});
 }
 
 Task<BackupJobResult> SiteBackups::hold_and_swap(Swap wanted, JobLine on_line) {
@@ -254,6 +258,9 @@ Task<BackupJobResult> SiteBackups::hold_and_swap(Swap wanted, JobLine on_line) {
     result = co_await swap(wanted, on_line);
     ::unlink(swap_path().c_str());
     (void)database::sync_folder(folders_.state);
+  } else {
+    // What was prepared takes the room of a database, which may be what is missing.
+    co_await abandon(wanted.kept);
   }
   on_line("starting the instances");
   host_.release_app();

@@ -105,6 +105,7 @@ class SiteBackups {
   Task<void> run_schedule();
   Task<BackupJobResult> run_job(const char* name, const char* command, std::string last, JobLine on_line);
   Task<BackupJobResult> swap(Swap swap, JobLine on_line);
+  Task<void> abandon(std::string kept);
   Task<BackupJobResult> hold_and_swap(Swap wanted, JobLine on_line);
   Task<void> finish_interrupted();
   Task<bool> wait_for(Event& event, Duration limit);

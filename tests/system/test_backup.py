@@ -301,6 +301,20 @@ def test_a_restore_can_be_taken_back(make_notes):
     assert len(listed(site, "before-restore")) == 2
 
 
+def test_a_restore_that_cannot_be_noted_leaves_the_database_and_nothing_beside_it(make_notes):
+    site = make_notes()
+    write(site, "a")
+    asked(site, "backup")
+    write(site, "b")
+    state(site, "restore.json").mkdir()
+    done = site.command("restore", "--replace", check=False)
+    assert done.returncode == 1 and "directory" in done.stderr, done.stderr
+    state(site, "restore.json").rmdir()
+    assert notes(site) == ["a", "b"]
+    assert [file.name for file in state(site, "database").iterdir() if "restoring" in file.name] == []
+    assert listed(site, "before-restore") == []
+
+
 def test_a_damaged_backup_is_refused_before_anything_stops(make_notes):
     site = make_notes()
     write(site, "a")
