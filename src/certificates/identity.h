@@ -1,0 +1,57 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace terrace::certificates {
+
+// A certificate begins so much before it is issued: the clock of a server that checks
+// it may be a day behind, and then some.
+inline constexpr std::chrono::hours kBackdated{48};
+inline constexpr std::chrono::hours kLifeDefault{72};
+inline constexpr std::chrono::hours kLifeMax{24 * 90};
+inline constexpr size_t kNameBytesMax = 63;
+inline constexpr size_t kRolesMax = 16;
+
+// SHA-256 of a certificate's DER.
+struct Fingerprint {
+  std::array<uint8_t, 32> bytes{};
+
+  // 64 lower-case hexadecimal digits.
+  static Result<Fingerprint> parse(std::string_view hex);
+  std::string print() const;
+  auto operator<=>(const Fingerprint&) const = default;
+};
+Fingerprint fingerprint_of(std::string_view der);
+
+// Names of sites, servers and roles in certificates: letters, digits, `-`, `_`, `.`.
+bool is_name(std::string_view text);
+
+// Who a certificate says its owner is, as the site's authority has put it. It holds
+// for a peer only when a Verifier has let the certificate pass.
+struct Identity {
+  std::string site;
+  std::string server;
+  std::vector<std::string> roles;  // sorted
+  std::string serial;              // 32 lower-case hexadecimal digits
+  WallTime issued;
+  WallTime expires;
+  Fingerprint fingerprint;
+
+  bool has_role(std::string_view role) const;
+};
+
+// Reads a server's certificate; kInvalid when it has another form than ours. Does not
+// check who has signed it, nor when.
+Result<Identity> read_identity(std::string_view der);
+// The first certificate of a PEM file.
+Result<Identity> read_identity_pem(std::string_view pem);
+
+}  // namespace terrace::certificates
