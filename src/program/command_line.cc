@@ -100,6 +100,9 @@ void add_up(CLI::App& app, CommandLine& line) {
                   "  terrace up --file examples/0-simple/site.toml\n"
                   "  terrace init && sudo terrace up --detach");
   add_file(up, line);
+  up.add_option("--server", line.server,
+                "Which entry of [servers] this machine is, if its addresses do not tell")
+      ->type_name("NAME");
   up.add_flag("--detach", line.detach, "Goes on without the terminal, and with systemd after a reboot");
 }
 

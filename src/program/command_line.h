@@ -65,6 +65,7 @@ struct CommandLine {
   bool replace = false;
   bool check = false;
   std::string resolver;  // of dns: a name server; empty: the system's
+  std::string server;    // a name in [servers]; empty: this one, or all
   std::string backup;    // of restore: a name; empty: the newest
 };
 

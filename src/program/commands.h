@@ -11,7 +11,7 @@
 namespace terrace::program {
 
 int run_init(const CommandLine& line);
-int run_up_detached(const std::string& site_path);
+int run_up_detached(const std::string& site_path, const std::string& server);
 int run_check(const CommandLine& line);
 int run_status(const CommandLine& line);
 int run_logs(const CommandLine& line);

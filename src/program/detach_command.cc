@@ -125,24 +125,33 @@ int start_unit(const std::string& site) {
 
 // Forks; the child is a session of its own whose output nobody has to read. Returns
 // in the parent only.
-bool leave_terminal(const std::string& site) {
+bool leave_terminal(const std::string& site, const std::string& server) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid > 0;
   ::setsid();
   const int nothing = ::open("/dev/null", O_RDWR);
   for (const int fd : {0, 1, 2}) ::dup2(nothing, fd);
-  ::execl("/proc/self/exe", "terrace", "up", "--file", site.c_str(), static_cast<char*>(nullptr));
+  std::vector<const char*> words{"terrace", "up", "--file", site.c_str()};
+  if (!server.empty()) words.insert(words.end(), {"--server", server.c_str()});
+  words.push_back(nullptr);
+  ::execv("/proc/self/exe", const_cast<char* const*>(words.data()));
   ::_exit(kExitFailure);
 }
 
 }  // namespace
 
-int run_up_detached(const std::string& site) {
+int run_up_detached(const std::string& site, const std::string& server) {
+  if (has_unit() && !server.empty())
+    return complain(
+        "with systemd a server is known by its address, or by the name that it joined with: "
+        "leave `--server` out",
+        false, kExitFailure);
   if (has_unit()) return start_unit(site);
   const Result<std::string> there =
       ask_controller(find_control_socket(site), R"({"command":"status"})", seconds(5));
   if (there) return complain("the site runs already: see `terrace status`", false, kExitFailure);
-  if (!leave_terminal(site)) return complain(describe(fail_system("fork").error()), false, kExitFailure);
+  if (!leave_terminal(site, server))
+    return complain(describe(fail_system("fork").error()), false, kExitFailure);
   const int status = say_where(site);
   if (status == kExitFine)
     print("  stop       kill $(cat " + find_folders(site).run +

@@ -1,18 +1,14 @@
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "dns/records.h"
 #include "dns/resolver.h"
 #include "program/commands.h"
 #include "program/output.h"
+#include "program/own_server.h"
 #include "program/site_path.h"
 #include "program/table.h"
 #include "topology/load.h"
@@ -36,29 +32,6 @@ struct Place {
 std::string text_of(const net::Ip& address) {
   std::array<char, 46> into;
   return std::string(address.print(into));
-}
-
-struct FreeInterfaces {
-  void operator()(ifaddrs* list) const { ::freeifaddrs(list); }
-};
-
-// Of the interfaces that are up; without those of this machine alone.
-std::vector<net::Ip> own_addresses() {
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {};
-  const std::unique_ptr<ifaddrs, FreeInterfaces> owned(list);
-  std::vector<net::Ip> addresses;
-  for (const ifaddrs* each = list; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || (each->ifa_flags & IFF_UP) == 0 || (each->ifa_flags & IFF_LOOPBACK) != 0)
-      continue;
-    const int family = each->ifa_addr->sa_family;
-    if (family != AF_INET && family != AF_INET6) continue;
-    sockaddr_storage storage{};
-    const socklen_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-    std::copy_n(reinterpret_cast<const char*>(each->ifa_addr), length, reinterpret_cast<char*>(&storage));
-    addresses.push_back(net::Address::from(storage, length).peer().ip);
-  }
-  return addresses;
 }
 
 bool serves_the_web(const topology::Server& server) {

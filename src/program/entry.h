@@ -14,6 +14,7 @@ namespace terrace::program {
 // `terrace up`.
 struct UpOptions {
   std::string site_path;  // absolute, readable
+  std::string server;     // of [servers], that this machine was said to be; empty: by its addresses
 };
 
 // argc and argv as main() got them: their memory becomes the process title.

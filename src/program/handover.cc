@@ -119,6 +119,7 @@ Handover handover_of(const Json& json) {
   handover.program = json.at("program");
   handover.upgrades = json.at("upgrades");
   handover.site_path = json.at("site_path");
+  handover.server = json.value("server", "");
   const Json& folders = json.at("folders");
   handover.folders = {.state = folders.at("state"), .run = folders.at("run"), .log = folders.at("log")};
   handover.isolation = static_cast<Isolation>(json.at("isolation").get<uint32_t>());
@@ -152,6 +153,7 @@ std::string handover_text(const Handover& handover) {
                {"program", handover.program},
                {"upgrades", handover.upgrades},
                {"site_path", handover.site_path},
+               {"server", handover.server},
                {"folders", {{"state", folders.state}, {"run", folders.run}, {"log", folders.log}}},
                {"isolation", static_cast<uint32_t>(handover.isolation)},
                {"cores", handover.cores},

@@ -59,6 +59,7 @@ struct Handover {
   std::string program;  // the path that is executed
   uint32_t upgrades = 0;
   std::string site_path;
+  std::string server;  // as in UpOptions
   Folders folders;
   Isolation isolation = Isolation::kNamespace;
   uint32_t cores = 1;           // sockets per address, reactor threads of the worker

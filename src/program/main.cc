@@ -13,6 +13,7 @@
 #include "program/entry.h"
 #include "program/job_commands.h"
 #include "program/output.h"
+#include "program/own_server.h"
 #include "program/releases.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
@@ -22,13 +23,20 @@
 namespace terrace::program {
 namespace {
 
+int find_server(const topology::Site& site, const std::string& named, std::string& server) {
+  std::expected<std::string, std::string> own = own_server(site, named, own_addresses());
+  if (!own) return complain(own.error(), false, kExitFailure);
+  server = *std::move(own);
+  return kExitFine;
+}
+
 // The controller reads it again and watches over it; here a person still looks on.
-int look_at_site(const CommandLine& line, const std::string& site) {
+int look_at_site(const CommandLine& line, const std::string& site, std::string& server) {
   topology::LoadOptions options;
   options.inputs = inputs_with_files(secrets_folder(folders_of(site, ::geteuid() == 0)));
   count_from_release(options, site, folders_of(site, ::geteuid() == 0).state);
   const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, site), options);
-  if (loaded.site) return kExitFine;
+  if (loaded.site) return find_server(*loaded.site, line.server, server);
   (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
   return loaded.unreadable ? kExitCannotRead : kExitFailure;
 }
@@ -36,9 +44,10 @@ int look_at_site(const CommandLine& line, const std::string& site) {
 int run_up(int argc, char** argv, const CommandLine& line) {
   const std::optional<std::string> site = find_site(line.file);
   if (!site) return complain(no_site_text(line.file), false, kExitCannotRead);
-  if (const int status = look_at_site(line, *site); status != kExitFine) return status;
-  if (line.detach) return run_up_detached(*site);
-  return run_supervisor(argc, argv, {.site_path = *site});
+  std::string server;
+  if (const int status = look_at_site(line, *site, server); status != kExitFine) return status;
+  if (line.detach) return run_up_detached(*site, line.server);
+  return run_supervisor(argc, argv, {.site_path = *site, .server = server});
 }
 
 int run(int argc, char** argv, const CommandLine& line) {

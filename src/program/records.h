@@ -132,6 +132,7 @@ struct Welcome {
   uint32_t upgrades = 0;     // how often the supervisor has become another program
   uid_t own_user = 0;        // of controller and worker
   gid_t own_group = 0;
+  Name server;     // of [servers], that this machine was said to be; empty: by its addresses
   Path site_path;  // of site.toml, absolute
   Path state;      // the folders of folders.h
   Path run;

@@ -212,6 +212,7 @@ void Supervisor::greet(const ChildProcess& child) {
   welcome.upgrades = upgrades_;
   welcome.own_user = parts_.own.uid;
   welcome.own_group = parts_.own.gid;
+  (void)welcome.server.set(parts_.up.server);
   (void)welcome.site_path.set(parts_.up.site_path);
   (void)welcome.state.set(parts_.folders.state);
   (void)welcome.run.set(parts_.folders.run);
@@ -552,7 +553,7 @@ bool prepare(Parts& parts, Log& log) {
 
 // The parts as the program before us had them.
 Parts parts_of(const Handover& handover) {
-  Parts parts{.up = {.site_path = handover.site_path}};
+  Parts parts{.up = {.site_path = handover.site_path, .server = handover.server}};
   parts.folders = handover.folders;
   parts.isolation = handover.isolation;
   parts.descriptors = handover.descriptors;
@@ -570,7 +571,7 @@ int start_anew(int argc, char** argv, const Log& log, const Error& error) {
             {{"error", describe(error)}});
   kill_descendants();
   ::close_range(3, ~0U, 0);
-  return run_supervisor(argc, argv, {.site_path = argv[kSitePathArgument]});
+  return run_supervisor(argc, argv, {.site_path = argv[kSitePathArgument], .server = {}});
 }
 
 }  // namespace

@@ -83,6 +83,7 @@ Handover Supervisor::handover() const {
                .program = parts_.program_path,
                .upgrades = upgrades_ + 1,
                .site_path = parts_.up.site_path,
+               .server = parts_.up.server,
                .folders = parts_.folders,
                .isolation = parts_.isolation,
                .cores = parts_.cores,
