@@ -10,6 +10,7 @@
 // TERRACE_FOLDER is for several sites on one server: tests, above all. One site per
 // set of folders: `terrace up` holds a lock in `run`.
 //
+//   .terrace/.gitignore   says `*`: none of it belongs into version control
 //   <state>/database/     0700, the app's user: its SQLite files
 //   <state>/secrets/      0700, the supervisor's user: a file 0600 each (secrets.h)
 //   <state>/backups/      0700, the app's user: the backups of its database

@@ -1,8 +1,13 @@
 #include "program/folders.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+
+#include "base/file.h"
+#include "program/site_folders.h"
 
 namespace terrace::program {
 namespace {
@@ -26,6 +31,17 @@ TEST(Folders, TheEnvironmentMovesAllOfThem) {
   ::setenv("TERRACE_FOLDER", "/x", 1);
   EXPECT_EQ(folders_of("/etc/terrace/site.toml", true).log, "/x/log");
   ::unsetenv("TERRACE_FOLDER");
+}
+
+TEST(Folders, InAProjectAreLeftOutByGit) {
+  char project[] = "/tmp/terrace-folders-XXXXXX";
+  ASSERT_NE(::mkdtemp(project), nullptr);
+  const User own{.name = "", .uid = ::geteuid(), .gid = ::getegid(), .home = "", .groups = {}};
+  const Folders folders = folders_of(project + std::string("/site.toml"), false);
+  EXPECT_TRUE(make_site_folders(folders, own));
+  EXPECT_TRUE(make_site_folders(folders, own));
+  EXPECT_EQ(*read_file(project + std::string("/.terrace/.gitignore"), 100), "*\n");
+  std::filesystem::remove_all(project);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "program/site_folders.h"
 
 namespace terrace::program {
 namespace {
@@ -110,6 +111,7 @@ Result<Descriptor> SecretFolder::make() const {
   // Root reads folders of others, and would not notice that they are.
   const std::string above = folder_.substr(0, folder_.rfind('/'));
   if (Result<void> made = make_folders(above, 0711); !made) return std::unexpected(made.error());
+  hide_from_git(above);
   if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST) return fail_system("mkdir");
   return open();
 }

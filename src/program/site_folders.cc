@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -55,8 +56,17 @@ std::string closed_folder(const std::string& path, const User& user) {
 
 Result<void> make_site_folders(const Folders& folders, const User& own) {
   if (Result<void> done = make_one(folders.state, 0711, own); !done) return done;
+  hide_from_git(folders.state);
   if (Result<void> done = make_one(folders.run, 0755, own); !done) return done;
   return make_one(folders.log, 0750, own);
+}
+
+void hide_from_git(const std::string& state) {
+  constexpr std::string_view kOwn = "/.terrace/state";
+  if (!state.ends_with(kOwn)) return;
+  const std::string path = state.substr(0, state.rfind('/')) + "/.gitignore";
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (file) (void)write_all(file.get(), "*\n");
 }
 
 Result<Descriptor> lock_site(const Folders& folders, pid_t& holder) {

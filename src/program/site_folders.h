@@ -19,6 +19,10 @@ namespace terrace::program {
 // when a folder belongs to a stranger.
 Result<void> make_site_folders(const Folders& folders, const User& own);
 
+// A .gitignore in the `.terrace` of this state folder, when it lies in one: secrets and
+// database stand in the project, and `git add .` shall not take them.
+void hide_from_git(const std::string& state);
+
 // The first folder on the way to `path`, itself included, that the user may not
 // enter; empty when all are open. Root only: a child tries it as that user.
 std::string closed_folder(const std::string& path, const User& user);

@@ -91,6 +91,16 @@ def test_a_folder_whose_name_is_no_text_is_a_project_too(tmp_path):
     assert json.loads(backups.stdout)["ok"]
 
 
+def test_git_takes_nothing_of_what_terrace_keeps_in_the_project(tmp_path):
+    SKELETONS["static"](tmp_path)
+    init(tmp_path)
+    subprocess.run([str(BINARY), "secret", "set", "KEY"], cwd=tmp_path, input="hunter2", text=True, check=True)
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    taken = subprocess.run(["git", "ls-files"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert "site.toml" in taken and [name for name in taken if name.startswith(".terrace")] == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
 def test_a_folder_that_its_user_cannot_enter_is_no_project(make_site):
     folder = make_site(start=False).folder
