@@ -248,7 +248,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<std::string> build_release(Deploy& deploy);
   Task<std::string> migrate_release(Deploy& deploy);
   void note_site_file(Deploy& deploy, const std::string& folder);
-  std::string missing_folder(const topology::Site& site) const;
+  std::string what_is_missing(const topology::Site& site) const;
   std::string other_owner(uint32_t number) const;
   Task<void> migrate_first();
   void say_first_migration_failed(const JobResult& result);

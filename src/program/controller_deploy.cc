@@ -157,7 +157,7 @@ Task<std::string> Controller::answer_rollback(Conversation& talk, std::string by
       topology::at_root(*site_, release_folder(folders_.state, deploy->number)));
   log_.info("a rollback begins", {{"release", int64_t{deploy->number}}, {"by", deploy->by}});
   std::string problem = other_owner(deploy->number);
-  if (problem.empty()) problem = missing_folder(*deploy->site);
+  if (problem.empty()) problem = what_is_missing(*deploy->site);
   if (problem.empty()) problem = co_await switch_to_release(*deploy);
   if (problem.empty()) lifecycle_.keep(reactor_.now());
   settle();

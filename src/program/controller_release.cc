@@ -59,6 +59,19 @@ bool is_folder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
+// As the rules of the site file have it.
+std::string unusable_error_page(const topology::Site& site) {
+  for (const topology::Named& page : site.web.errors) {
+    const std::string written = site.files_written + "/" + page.value;
+    struct stat about{};
+    if (::stat((site.web.files + "/" + page.value).c_str(), &about) != 0 || !S_ISREG(about.st_mode))
+      return fmt::format("the release has no file `{}`, which [web] errors names", written);
+    if (about.st_size > topology::kErrorPageBytesMax)
+      return fmt::format("`{}`, which [web] errors names, is larger than 1 MiB", written);
+  }
+  return "";
+}
+
 bool is_below(const std::string& path, const std::string& folder) {
   return path == folder || path.starts_with(folder + "/");
 }
@@ -368,21 +381,22 @@ Task<std::string> Controller::build_release(Deploy& deploy) {
     const std::string& line = measured.last_lines.back();
     std::from_chars(line.data(), line.data() + line.size(), deploy.bytes);
   }
-  co_return missing_folder(*deploy.site);
+  co_return what_is_missing(*deploy.site);
 }
 
-// Else the worker would refuse the site in the moment of the switch.
-std::string Controller::missing_folder(const topology::Site& site) const {
-  if (!site.web.files.empty() && !is_folder(site.web.files))
+// Why the site file would be refused with this release, at its next start at the latest.
+std::string Controller::what_is_missing(const topology::Site& site) const {
+  const bool has_files = !site.web.files.empty();
+  if (has_files && !is_folder(site.web.files))
     return fmt::format("the release has no folder `{}`, which [web] files names", site.files_written);
   // The worker has our user and groups.
-  if (!site.web.files.empty() && ::access(site.web.files.c_str(), R_OK | X_OK) != 0)
+  if (has_files && ::access(site.web.files.c_str(), R_OK | X_OK) != 0)
     return fmt::format(
         "the web server's user may not read `{0}`, which [web] files names: chmod -R go+rX {0}",
         site.files_written);
   if (!site.app.run.empty() && !is_folder(site.app.folder))
     return fmt::format("the release has no folder `{}`, which [app] folder names", site.folder_written);
-  return "";
+  return has_files ? unusable_error_page(site) : "";
 }
 
 // Its instances could not enter its folder.

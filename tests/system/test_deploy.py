@@ -396,6 +396,22 @@ def test_files_that_the_web_server_may_not_read_are_no_release(deployable):
     fails(site, done, "release 2 failed in `build`", "may not read `public`")
 
 
+def test_a_release_without_an_error_page_that_the_site_file_names_is_none(deployable):
+    """It would serve, and the next start would refuse the site file."""
+    site = deployable(start=False)
+    app = {"run": "exec /usr/bin/python3 app.py", "health": "/up", "instances": 1, "bake": "0s", "env": None}
+    site.write(app=app, web={"files": "public", "errors": {"502": "502.html"}})
+    site.write_file("public/502.html", "of the folder")
+    site.start()
+    done = deploy(site, "bare")
+    assert done.returncode == 1 and "`public/502.html`, which [web] errors names" in said(done), said(done)
+    done = deploy(site, "large", **{"public/502.html": "x" * (1 << 20) + "x"})
+    assert done.returncode == 1 and "is larger than 1 MiB" in said(done), said(done)
+    assert deploy(site, "good", **{"public/502.html": "of the release"}).returncode == 0
+    site.restart()
+    assert_serves(site, "good")
+
+
 def test_a_second_deploy_is_told_who_deploys(deployable):
     site = deployable(app={"build": "while [ ! -e go ]; do sleep 0.05; done"})
     first = begin_deploy(site, "one")
