@@ -87,8 +87,11 @@ class Machine:
     def _init(self, children: Path) -> str:
         assert self.container.poll() is None, self.log.read_text(errors="replace")
         for pid in children.read_text().split():
-            if Path("/proc/%s/comm" % pid).read_text().strip() == "systemd":
-                return pid
+            try:
+                if Path("/proc/%s/comm" % pid).read_text().strip() == "systemd":
+                    return pid
+            except FileNotFoundError:
+                pass  # a helper of the container that has ended between the two looks
         return ""
 
     def cut_power(self):
