@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 
 class CoordinatorTest : public StateTest {
  protected:
-  Coordinator state_{*reactor_, {}};
+  void TearDown() override { finish(state_.close()); }
+  Coordinator state_{*reactor_, log_, {}};
 };
 
 TEST_F(CoordinatorTest, KeepsWhatWasPut) {
@@ -43,6 +44,72 @@ TEST_F(CoordinatorTest, AWatchOfAnEmptyStateTellsThatOnce) {
   const auto first = run(watch->next(soon()));
   EXPECT_TRUE(first && first->whole && first->entries.empty());
   EXPECT_EQ(run(watch->next(soon(10ms))).error().code, Code::kTimeout);
+}
+
+const Placement kHere{.generation = 1, .holders = {"web1"}};
+const Placement kElsewhere{.generation = 2, .keeper = Keeper::kEtcd, .holders = {"web1", "web2", "web3"}};
+
+class DurableCoordinatorTest : public StateTest {
+ protected:
+  void SetUp() override { begin(Journal::create(folder_.path, {.version = 1}, kHere).value(), {}); }
+  void TearDown() override { finish(state_->close()); }
+  void begin(std::unique_ptr<Journal> journal, Journal::Contents contents) {
+    if (contents.placement.generation == 0) contents.placement = kHere;
+    state_ = std::make_unique<Coordinator>(*reactor_, log_, std::move(journal), std::move(contents));
+  }
+  void restart() {
+    finish(state_->close());
+    state_.reset();
+    Journal::Contents contents;
+    auto journal = Journal::open(folder_.path, contents).value();
+    begin(std::move(journal), std::move(contents));
+  }
+
+  TestFolder folder_;
+  std::unique_ptr<Coordinator> state_;
+};
+
+TEST_F(DurableCoordinatorTest, WhatWasAnsweredIsThereAfterAStart) {
+  const Committed first = run(state_->put("site", "one", 0, soon()));
+  ASSERT_TRUE(first.done());
+  ASSERT_TRUE(run(state_->put("drains/web1", "yes", 0, soon())).done());
+  ASSERT_TRUE(run(state_->put("site", "two", first.version, soon())).done());
+  restart();
+  EXPECT_EQ(run(state_->get("site", soon())).value()->value, "two");
+  EXPECT_EQ(run(state_->list("", soon()))->entries.size(), 2u);
+  EXPECT_EQ(state_->placement(), kHere);
+}
+
+TEST_F(DurableCoordinatorTest, OfTwoWhoReadTheSameOneWins) {
+  std::optional<Committed> outcomes[2];
+  bool done = false;
+  const auto put = [](State& state, Time deadline, std::optional<Committed>& into,
+                      std::optional<Committed>& other, bool& both) -> Task<void> {
+    Committed committed = co_await state.put("deploy", "me", 0, deadline);
+    into = std::move(committed);
+    both = other.has_value();
+  };
+  scope_.spawn(put(*state_, soon(), outcomes[0], outcomes[1], done));
+  scope_.spawn(put(*state_, soon(), outcomes[1], outcomes[0], done));
+  ASSERT_TRUE(reactor_->run_until(done, 5s));
+  EXPECT_TRUE(outcomes[0]->done());
+  EXPECT_EQ(outcomes[1]->outcome, Outcome::kRefused);
+}
+
+TEST_F(DurableCoordinatorTest, WhileItIsMovedNobodyReadsOrWrites) {
+  ASSERT_TRUE(run(state_->place(kElsewhere, true, soon())).done());
+  EXPECT_EQ(run(state_->put("site", "one", 0, soon())).outcome, Outcome::kUnavailable);
+  EXPECT_EQ(run(state_->get("site", soon())).error().code, Code::kUnavailable);
+  restart();
+  EXPECT_TRUE(state_->moving());
+  EXPECT_EQ(state_->placement(), kElsewhere);
+  ASSERT_TRUE(run(state_->place(kHere, false, soon())).done());
+  EXPECT_TRUE(run(state_->put("site", "one", 0, soon())).done());
+}
+
+TEST_F(DurableCoordinatorTest, ADeadlineThatPassedIsNoCommitUnlessTheDiskHasIt) {
+  const Committed late = run(state_->put("site", "one", 0, clock_.now() - 1s));
+  EXPECT_TRUE(late.outcome == Outcome::kUnavailable || late.outcome == Outcome::kUnknown);
 }
 
 }  // namespace

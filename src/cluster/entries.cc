@@ -101,7 +101,7 @@ void Entries::erase(const std::string& key, Version version) {
 }
 
 Changes Entries::since(std::string_view prefix, Version since) const {
-  if (since <= 0 || since < complete_since_ || since > version_) {
+  if (since <= 0 || since < complete_since_) {
     Snapshot all = list(prefix);
     return {.whole = true, .version = all.version, .entries = std::move(all.entries)};
   }
@@ -116,8 +116,10 @@ Changes Entries::since(std::string_view prefix, Version since) const {
 }
 
 bool Entries::changed_since(std::string_view prefix, Version since) const {
-  if (since == version_ && since > 0) return false;
-  if (since <= 0 || since < complete_since_ || since > version_) return true;
+  if (since <= 0) return true;
+  // Who knows more has asked somebody before who is ahead of us.
+  if (since >= version_) return false;
+  if (since < complete_since_) return true;
   const auto removed = [&](const Removal& removal) {
     return removal.version > since && removal.key.starts_with(prefix);
   };

@@ -38,9 +38,9 @@ class Entries {
   bool follow(const Changes& changes);
 
   // What happened under `prefix` after `since`; whole when that is no longer known, or
-  // never was (0).
+  // never was (0). Only when changed_since().
   Changes since(std::string_view prefix, Version since) const;
-  // Whether since() would tell anything.
+  // Whether since() would tell anything; never to who knows more than we.
   bool changed_since(std::string_view prefix, Version since) const;
 
  private:

@@ -81,7 +81,11 @@ TEST(Entries, WhoKnewTooLittleGetsAllOfIt) {
   }
   EXPECT_TRUE(entries.since("", known).whole);
   EXPECT_TRUE(entries.since("", 0).whole);
-  EXPECT_TRUE(entries.since("", entries.version() + 1).whole);
+}
+
+TEST(Entries, NobodyIsLedBackToAnOlderState) {
+  const Entries entries = founded();
+  EXPECT_FALSE(entries.changed_since("", entries.version() + 1));
 }
 
 TEST(Entries, ACopyFollowsAndNeverGoesBack) {

@@ -9,7 +9,8 @@ namespace terrace::cluster {
 // copy of somebody else's state, stands on one of these.
 class Published {
  public:
-  explicit Published(Reactor& reactor) : changed_(reactor) {}
+  explicit Published(Reactor& reactor) : reactor_(reactor), changed_(reactor) {}
+  Reactor& reactor() const { return reactor_; }
 
   const Entries& entries() const { return entries_; }
   void replace(Entries entries);
@@ -27,6 +28,7 @@ class Published {
 
  private:
   void tell();
+  Reactor& reactor_;
   Entries entries_;
   Event changed_;
   bool closed_ = false;

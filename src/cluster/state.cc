@@ -34,11 +34,14 @@ const char* objection_to(const Commit& commit) {
     if (!is_key(condition.key)) return "a condition on what is no key";
     if (condition.version < 0) return "a condition on what is no version";
   }
+  size_t bytes = 0;
   for (const Write& write : commit.writes) {
+    bytes += write.key.size() + (write.value ? write.value->size() : 0);
     if (!is_key(write.key)) return "a write to what is no key";
     if (write.value && write.value->size() > kValueBytesMax) return "a value is too large";
     if (std::ranges::count(commit.writes, write.key, &Write::key) > 1) return "two writes to one key";
   }
+  if (bytes > kCommitBytesMax) return "too many bytes in one commit";
   return nullptr;
 }
 

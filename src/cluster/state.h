@@ -39,8 +39,9 @@ constexpr size_t kValueBytesMax = 1 << 20;
 // All keys and values together: every server holds them in memory and on disk.
 constexpr size_t kStateBytesMax = 8 << 20;
 constexpr size_t kEntriesMax = 4096;
-// Conditions and writes of one commit, each.
+// Conditions and writes of one commit, each, and the bytes of its keys and values.
 constexpr size_t kCommitPartsMax = 32;
+constexpr size_t kCommitBytesMax = 2 << 20;
 
 // Counts the commits of a site. 0 is before the first one.
 using Version = int64_t;
@@ -84,9 +85,10 @@ std::string_view name_of(Outcome outcome);
 
 struct [[nodiscard]] Committed {
   Outcome outcome = Outcome::kUnavailable;
-  Version version = 0;    // kDone: of all entries that it wrote
-  const char* text = "";  // else why, for a person
+  Version version = 0;  // kDone: of all entries that it wrote
+  std::string text;     // else why, for a person
   bool done() const { return outcome == Outcome::kDone; }
+  bool operator==(const Committed&) const = default;
 };
 
 // The entries under a prefix, in the order of their keys, at one moment.
@@ -94,6 +96,7 @@ struct Snapshot {
   Version version = 0;  // of the last commit of the site that it includes
   std::vector<Entry> entries;
   const Entry* find(std::string_view key) const;
+  bool operator==(const Snapshot&) const = default;
 };
 
 // How the entries under a prefix went from one moment to a later one; every moment
@@ -104,6 +107,7 @@ struct Changes {
   Version version = 0;  // of the last commit that is included
   std::vector<Entry> entries;
   std::vector<std::string> removed;
+  bool operator==(const Changes&) const = default;
 };
 
 // Follows a prefix. Destroying it ends that; nobody may be waiting in next() then.

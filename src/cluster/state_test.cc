@@ -24,6 +24,9 @@ TEST(State, ACommitKeepsItsLimits) {
                "a value is too large");
   EXPECT_EQ(objection_to({.conditions = {{"b", 0}}, .writes = {{"a", std::string(kValueBytesMax, 'x')}}}),
             nullptr);
+  const std::string large(kValueBytesMax, 'x');
+  EXPECT_STREQ(objection_to({.writes = {{"a", large}, {"b", large}, {"c", large}}}),
+               "too many bytes in one commit");
   Commit many;
   for (size_t i = 0; i <= kCommitPartsMax; ++i) many.writes.push_back({"k" + std::to_string(i), "1"});
   EXPECT_STREQ(objection_to(many), "too many writes in one commit");

@@ -8,7 +8,7 @@ namespace {
 // How often a waiter looks again when what it waited for changed meanwhile.
 constexpr int kRoundsMax = 4;
 
-class LoadWork final : public Loader::Work {
+class LoadWork final : public Offload::Work {
  public:
   explicit LoadWork(const LoadRequest& request) : request_(request) {}
   void run() override { result = load_path(request_, Patience::kMayBlock); }
@@ -20,7 +20,7 @@ class LoadWork final : public Loader::Work {
 
 // Compresses what is in memory, or reads it first: a file that changed since the
 // entry was made is left alone.
-class CompressWork final : public Loader::Work {
+class CompressWork final : public Offload::Work {
  public:
   CompressWork(const Variant& original, Coding coding) : original_(original), coding_(coding) {}
   void run() override {

@@ -7,10 +7,10 @@
 #include <unordered_map>
 
 #include "reactor/mailbox.h"
+#include "reactor/offload.h"
 #include "web/cache.h"
 #include "web/changes.h"
 #include "web/load.h"
-#include "web/loader.h"
 #include "web/missing.h"
 #include "web/representation.h"
 
@@ -67,7 +67,7 @@ class Files {
   Cache cache_;
   Missing missing_;
   Changes changes_;
-  Loader loader_;
+  Offload loader_;
   // Loads and compressions under way, by path (and coding): who asks for the same waits for them.
   std::unordered_map<std::string, Event*> under_way_;
 };

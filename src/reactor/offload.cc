@@ -1,13 +1,13 @@
-#include "web/loader.h"
+#include "reactor/offload.h"
 
 #include <pthread.h>
 
 #include "base/assert.h"
 #include "reactor/mailbox.h"
 
-namespace terrace::web {
+namespace terrace {
 
-Loader::~Loader() {
+Offload::~Offload() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -18,27 +18,27 @@ Loader::~Loader() {
   thread_.join();
 }
 
-bool Loader::Call::await_suspend(std::coroutine_handle<> waiting) {
+bool Offload::Call::await_suspend(std::coroutine_handle<> waiting) {
   // The thread may resume the caller, and end this object with it, as soon as the
   // call stands in the queue.
-  Loader& loader = loader_;
-  if (!loader.thread_.joinable()) loader.start();
+  Offload& offload = offload_;
+  if (!offload.thread_.joinable()) offload.start();
   {
-    const std::lock_guard lock(loader.mutex_);
-    if (loader.waiting_.size() >= loader.calls_max_) return false;
+    const std::lock_guard lock(offload.mutex_);
+    if (offload.waiting_.size() >= offload.calls_max_) return false;
     accepted_ = true;
-    loader.waiting_.push_back({.work = &work_, .caller = waiting});
+    offload.waiting_.push_back({.work = &work_, .caller = waiting});
   }
-  loader.changed_.notify_one();
+  offload.changed_.notify_one();
   return true;
 }
 
-void Loader::start() {
+void Offload::start() {
   thread_ = std::thread([this] { run(); });
-  ::pthread_setname_np(thread_.native_handle(), "web-loader");
+  ::pthread_setname_np(thread_.native_handle(), "offload");
 }
 
-void Loader::run() {
+void Offload::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -52,4 +52,4 @@ void Loader::run() {
   }
 }
 
-}  // namespace terrace::web
+}  // namespace terrace

@@ -8,11 +8,11 @@
 
 #include "reactor/reactor.h"
 
-namespace terrace::web {
+namespace terrace {
 
-// One thread for what would block a reactor: reading from disk, compressing. It is
-// started by the first call. Calls run one after the other, in order.
-class Loader {
+// One thread for what would block a reactor: reading from and writing to disk,
+// compressing. It is started by the first call. Calls run one after the other, in order.
+class Offload {
  public:
   // What runs on the thread. The caller keeps it until the call has ended.
   class Work {
@@ -22,22 +22,22 @@ class Loader {
   };
 
   // At most `calls_max` calls wait; one more is refused.
-  Loader(Reactor& reactor, size_t calls_max) : reactor_(reactor), calls_max_(calls_max) {}
+  Offload(Reactor& reactor, size_t calls_max) : reactor_(reactor), calls_max_(calls_max) {}
   // No call may be under way.
-  ~Loader();
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
+  ~Offload();
+  Offload(const Offload&) = delete;
+  Offload& operator=(const Offload&) = delete;
 
   // co_await call(work): true when it ran, false when it was refused.
   class [[nodiscard]] Call {
    public:
-    Call(Loader& loader, Work& work) : loader_(loader), work_(work) {}
+    Call(Offload& offload, Work& work) : offload_(offload), work_(work) {}
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiting);
     bool await_resume() const noexcept { return accepted_; }
 
    private:
-    Loader& loader_;
+    Offload& offload_;
     Work& work_;
     bool accepted_ = false;
   };
@@ -60,4 +60,4 @@ class Loader {
   std::thread thread_;
 };
 
-}  // namespace terrace::web
+}  // namespace terrace
