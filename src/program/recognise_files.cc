@@ -29,6 +29,9 @@ std::optional<Recognition> recognise_static(const Project& project) {
   site.found = folder == "." ? "index.html" : folder + "/index.html";
   site.keys.push_back({"web", "files", toml_text(folder),
                        folder == "." ? "This folder, but for this file and hidden ones." : ""});
+  site.keys.push_back({"web", "cache", R"({ "*.html" = "no-cache" })",
+                       "A browser asks each time whether a page has changed: without this it may show the "
+                       "page of an earlier release."});
   return site;
 }
 
@@ -42,8 +45,12 @@ std::optional<Recognition> recognise_cpp(const Project& project) {
   site.found = "CMakeLists.txt with the program " + target;
   const std::string build = fmt::format(
       "cmake -S . -B build -DCMAKE_BUILD_TYPE=Release && cmake --build build --target {}", target);
+  const std::string anew = "rm -rf build && " + build;
   add_packages(site, project, {"cmake", "g++"});
-  site.keys.push_back({"app", "build", toml_text(build), "Once per `terrace deploy`."});
+  site.keys.push_back(
+      {"app", "build", toml_text(anew),
+       "Once per `terrace deploy`. CMake refuses a folder that it configured elsewhere, such as "
+       "one that came with the project."});
   site.keys.push_back(
       {"app", "run", toml_text("build/" + target), "It listens on 127.0.0.1, on the port in PORT."});
   std::vector<std::string> sources;

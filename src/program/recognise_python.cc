@@ -7,6 +7,7 @@
 #include <array>
 #include <regex>
 
+#include "program/python_requirements.h"
 #include "program/recognition.h"
 
 namespace terrace::program {
@@ -21,6 +22,7 @@ struct Python {
   std::string command;  // "/usr/bin/python3", ".venv/bin/python"
   bool own = false;     // a virtual environment in the project's folder
   bool gunicorn = false;
+  std::string unmet;  // the line of requirements.txt for which it has an environment of its own
 };
 
 bool names_gunicorn(const Project& project) {
@@ -34,10 +36,16 @@ Python python_of(const Project& project, const std::string& module) {
       return {.command = bin + "python", .own = true, .gunicorn = project.has_file(bin + "gunicorn")};
   }
   const bool packaged = project.on_system(kDebianModules + module);
-  if (!packaged && project.has_file("requirements.txt"))
-    return {.command = ".venv/bin/python", .own = true, .gunicorn = names_gunicorn(project)};
+  const std::string unmet = unmet_requirement(project);
+  if (!unmet.empty() || (!packaged && project.has_file("requirements.txt")))
+    return {.command = ".venv/bin/python", .own = true, .gunicorn = names_gunicorn(project), .unmet = unmet};
   if (!packaged && !project.on_system(kSystemPython)) return {.command = "python3"};
   return {.command = kSystemPython, .gunicorn = project.on_system(std::string(kDebianModules) + "gunicorn")};
+}
+
+std::string gunicorn_advice(const Python& python, const std::string& command) {
+  return fmt::format("install gunicorn ({}) and use it for [app] run: {}",
+                     python.own ? "name it in requirements.txt" : "apt install gunicorn", command);
 }
 
 std::string gunicorn(const Python& python, const std::string& application) {
@@ -45,21 +53,44 @@ std::string gunicorn(const Python& python, const std::string& application) {
                      application);
 }
 
-// A release has no virtual environment, so it is built; in the project's own folder it
-// is there, or is what the person makes next.
+// Each release builds its own virtual environment. One that came with the project would
+// not do: its programs name the folder in which it was made. In the project's own folder
+// it is there, or is what the person makes next.
 std::string environment_build(const Project& project, const Python& python, Recognition& site) {
   if (!python.own) return "";
   const std::string folder = python.command.substr(0, python.command.find('/'));
-  std::string build = fmt::format("python3 -m venv {0} && {0}/bin/pip install", folder);
+  std::string build = fmt::format("python3 -m venv --clear {0} && {0}/bin/pip install", folder);
   if (project.has_file("requirements.txt"))
     build += " -r requirements.txt";
   else if (project.has_file("pyproject.toml"))
     build += " .";
-  else
+  else {
+    site.next.push_back(fmt::format(
+        "name its packages, for releases: {0}/bin/pip freeze > requirements.txt; then `terrace init` anew, "
+        "without site.toml",
+        folder));
     return "";
+  }
+  add_packages(site, project, {"python3-venv"});
   if (!project.has_folder(folder))
     site.next.push_back(fmt::format("make its virtual environment: {}", build));
   return build;
+}
+
+void add_build(const std::string& build, const Python& python, Recognition& site) {
+  if (build.empty()) return;
+  std::string why = "Once per `terrace deploy`.";
+  if (!python.unmet.empty())
+    why += fmt::format(" Debian's Python here does not satisfy `{}` of requirements.txt.", python.unmet);
+  site.keys.push_back({"app", "build", toml_text(build), why});
+}
+
+// Debian's packages of a project that has no environment of its own.
+void add_debian_packages(const Project& project, const Python& python, std::vector<std::string> packages,
+                         Recognition& site) {
+  if (python.own) return;
+  for (std::string& package : required_packages(project)) packages.push_back(std::move(package));
+  add_packages(site, project, std::move(packages));
 }
 
 // What is quoted in the value of a setting, as one path: BASE_DIR / "public" / "static"
@@ -152,7 +183,7 @@ void add_django_run(const Project& project, const Django& django, const Python& 
   } else {
     site.keys.push_back(
         {"app", "run", toml_text(own), "Gunicorn is not installed: Django's own development server."});
-    site.next.push_back("install gunicorn (apt install gunicorn) and use it for [app] run: " + server);
+    site.next.push_back(gunicorn_advice(python, server));
   }
   if (!is_debug(django) && setting(django, "ALLOWED_HOSTS").starts_with("[]"))
     site.next.push_back(
@@ -166,7 +197,7 @@ void add_django_build(const Project& project, const Django& django, const Python
     if (!build.empty()) build += " && ";
     build += python.command + " manage.py collectstatic --noinput";
   }
-  if (!build.empty()) site.keys.push_back({"app", "build", toml_text(build), "Once per `terrace deploy`."});
+  add_build(build, python, site);
   site.keys.push_back({"app", "migrate", toml_text(python.command + " manage.py migrate --noinput"), ""});
 }
 
@@ -265,8 +296,7 @@ void add_flask_run(const Flask& flask, const Python& python, Recognition& site) 
       {"app", "run",
        toml_text(fmt::format("{} -m flask --app '{}' run --port $PORT", python.command, flask.application)),
        "Gunicorn is not installed: Flask's own development server."});
-  site.next.push_back("install gunicorn (apt install gunicorn) and use it for [app] run: " +
-                      gunicorn(python, flask.application));
+  site.next.push_back(gunicorn_advice(python, gunicorn(python, flask.application)));
 }
 
 void add_flask_database(const Project& project, const std::vector<std::string>& sources, const Flask& flask,
@@ -311,7 +341,7 @@ std::optional<Recognition> recognise_django(const Project& project) {
   Recognition site;
   site.found = django->file.empty() ? "manage.py" : "manage.py and " + django->file;
   const Python python = python_of(project, "django");
-  if (!python.own) add_packages(site, project, {"python3-django", "gunicorn", "python3-dj-database-url"});
+  add_debian_packages(project, python, {"python3-django", "gunicorn", "python3-dj-database-url"}, site);
   add_django_build(project, *django, python, site);
   add_django_run(project, *django, python, site);
   add_django_health(project, site);
@@ -336,9 +366,8 @@ std::optional<Recognition> recognise_flask(const Project& project) {
   const Python python = python_of(project, "flask");
   std::vector<std::string> sources;
   for (const std::string& file : project.files(".py")) sources.push_back(project.text(file));
-  if (!python.own) add_packages(site, project, flask_packages(sources));
-  if (const std::string build = environment_build(project, python, site); !build.empty())
-    site.keys.push_back({"app", "build", toml_text(build), "Once per `terrace deploy`."});
+  add_debian_packages(project, python, flask_packages(sources), site);
+  add_build(environment_build(project, python, site), python, site);
   add_flask_run(*flask, python, site);
   add_flask_database(project, sources, *flask, python, site);
   add_flask_health(sources, site);

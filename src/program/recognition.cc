@@ -171,6 +171,14 @@ bool Project::on_system(const std::string& path) const {
   return fs::exists(system_ + path, ignored);
 }
 
+std::vector<std::string> Project::system_names(const std::string& path) const {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(system_ + path, failed))
+    names.push_back(entry.path().filename().string());
+  return names;
+}
+
 bool Project::has_program(const std::string& name) const {
   return std::ranges::any_of(path_,
                              [&](const std::string& folder) { return on_system(folder + "/" + name); });
@@ -217,11 +225,15 @@ std::string site_text(const Recognition& recognition) {
 // ---- what recognisers share
 
 void add_packages(Recognition& recognition, const Project& project, std::vector<std::string> candidates) {
-  std::erase_if(candidates, [&](const std::string& name) { return !project.has_package(name); });
-  if (candidates.empty()) return;
+  std::vector<std::string> names;
+  for (std::string& name : candidates) {
+    if (project.has_package(name) && std::ranges::find(names, name) == names.end())
+      names.push_back(std::move(name));
+  }
+  if (names.empty()) return;
   recognition.keys.push_back({.table = "app",
                               .name = "packages",
-                              .value = toml_list(candidates),
+                              .value = toml_list(names),
                               .why = "Debian packages that another server needs, too."});
 }
 

@@ -49,6 +49,8 @@ class Project {
   // Whether this Debian package is installed here.
   bool has_package(const std::string& name) const;
   bool on_system(const std::string& path) const;
+  // The names in a folder of the machine, in no order.
+  std::vector<std::string> system_names(const std::string& path) const;
 
  private:
   std::string folder_;
@@ -89,7 +91,7 @@ std::optional<Recognition> recognise_node(const Project& project);
 std::optional<Recognition> recognise_cpp(const Project& project);
 std::optional<Recognition> recognise_static(const Project& project);
 
-// Adds [app] packages: those of the candidates that this machine has.
+// Adds [app] packages: those of the candidates that this machine has, each once.
 void add_packages(Recognition& recognition, const Project& project, std::vector<std::string> candidates);
 // [web] files = "public" where the project has such a folder with something in it.
 void add_public_folder(Recognition& recognition, const Project& project, const std::string& why);

@@ -126,8 +126,55 @@ TEST_F(RecognitionTest, AVirtualEnvironmentIsUsedAndBuilt) {
   write(".venv/bin/python");
   write("requirements.txt", "django\n");
   EXPECT_THAT(value("app", "run"), HasSubstr(".venv/bin/python manage.py"));
-  EXPECT_EQ(value("app", "build"), R"("python3 -m venv .venv && .venv/bin/pip install -r requirements.txt")");
+  EXPECT_EQ(value("app", "build"),
+            R"("python3 -m venv --clear .venv && .venv/bin/pip install -r requirements.txt")");
   EXPECT_EQ(value("app", "packages"), "");
+  install("/var/lib/dpkg/info/python3-venv.list");
+  EXPECT_EQ(value("app", "packages"), R"(["python3-venv"])");
+}
+
+TEST_F(RecognitionTest, AVirtualEnvironmentWithoutAListOfItsPackagesAsksForOne) {
+  django("DEBUG = False\n");
+  write(".venv/bin/python");
+  EXPECT_EQ(value("app", "build"), "");
+  EXPECT_THAT(look()->next, Contains(HasSubstr(".venv/bin/pip freeze > requirements.txt")));
+  EXPECT_THAT(look()->next, Contains(HasSubstr("install gunicorn (name it in requirements.txt)")));
+}
+
+TEST_F(RecognitionTest, RequirementsThatDebianSatisfiesNeedNoEnvironment) {
+  const std::string modules = "/usr/lib/python3/dist-packages/";
+  write("app.py", "from flask import Flask\napp = Flask(__name__)\n");
+  for (const char* name : {"flask/__init__.py", "Flask-2.2.2.egg-info", "Flask_SQLAlchemy-3.0.3.dist-info",
+                           "requests-2.28.1.egg-info"})
+    install(modules + name);
+  for (const char* package : {"python3-flask", "python3-requests"})
+    install(std::string("/var/lib/dpkg/info/") + package + ".list");
+  for (const char* fine :
+       {"flask", "# none\n\nFlask[async] >= 2.2, <3  # the web\nrequests", "flask==2.2.2\r\n", "flask~=2.1",
+        "flask==2.2.*", "flask>2.2.1", "flask!=2.2.3", "flask.sqlalchemy>=3",
+        "requests; python_version > '3'", "requests (>=2.28.1.0)"}) {
+    write("requirements.txt", fine);
+    EXPECT_THAT(value("app", "run"), HasSubstr("/usr/bin/python3 ")) << fine;
+    EXPECT_EQ(value("app", "build"), "") << fine;
+  }
+  EXPECT_EQ(value("app", "packages"), R"(["python3-flask", "python3-requests"])");
+}
+
+TEST_F(RecognitionTest, ARequirementThatDebianLacksMakesAnEnvironmentAndIsNamed) {
+  write("app.py", "from flask import Flask\napp = Flask(__name__)\n");
+  install("/usr/lib/python3/dist-packages/flask/__init__.py");
+  install("/usr/lib/python3/dist-packages/Flask-2.2.2.egg-info");
+  for (const char* unmet :
+       {"humanize", "flask==3.0.0", "flask>=2.3", "flask<2.2.2", "flask>2.2.2", "flask<=2", "flask~=2.3.0",
+        "flask~=2.1.5", "flask==2.3.*", "flask!=2.2.2", "-r base.txt",
+        "flask @ https://example.com/flask.zip", "flask>=99999999999999999999999.1"}) {
+    write("requirements.txt", std::string("flask\n") + unmet + "\n");
+    EXPECT_THAT(value("app", "run"), HasSubstr(".venv/bin/python ")) << unmet;
+    EXPECT_THAT(site_text(*look()), HasSubstr("requirements.txt")) << unmet;
+  }
+  write("requirements.txt", "humanize==4\n");
+  EXPECT_THAT(site_text(*look()), HasSubstr("does not satisfy `humanize==4` of"));
+  EXPECT_THAT(look()->next, Contains(HasSubstr("make its virtual environment: python3 -m venv")));
 }
 
 TEST_F(RecognitionTest, AFreshRailsProjectShowsItsWelcomeInDevelopment) {
@@ -213,12 +260,14 @@ TEST_F(RecognitionTest, CppIsBuiltByCmake) {
   write("main.cc", "  server.Get(\"/up\", answer);\n");
   EXPECT_EQ(value("app", "run"), R"("build/shop")");
   EXPECT_EQ(value("app", "health"), R"("/up")");
-  EXPECT_THAT(look()->next, Contains(HasSubstr("cmake --build build")));
+  EXPECT_THAT(value("app", "build"), HasSubstr("rm -rf build && cmake -S . -B build"));
+  EXPECT_THAT(look()->next, Contains(HasSubstr("build it in this folder: cmake -S . -B build")));
 }
 
 TEST_F(RecognitionTest, FilesAloneAreServed) {
   write("dist/index.html");
   EXPECT_EQ(value("web", "files"), R"("dist")");
+  EXPECT_EQ(value("web", "cache"), R"({ "*.html" = "no-cache" })");
   EXPECT_EQ(value("app", "run"), "");
   write("index.html");
   EXPECT_EQ(value("web", "files"), R"(".")");
