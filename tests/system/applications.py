@@ -7,6 +7,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness import BINARY, ROOT, Site
 EXAMPLES = ROOT / "examples"
 GUESTBOOKS = ["guestbook-node", "guestbook-flask", "guestbook-django", "guestbook-rails"]
 START_SECONDS = 90.0  # Rails on a busy machine
+DEPLOY_SECONDS = 240
 NPM_CACHE = ROOT / "build/test/npm"
 PYTHON = "/usr/bin/python3"  # Debian's, whatever is first on the PATH
 # What somebody may have set who tried an application by hand.
@@ -99,6 +101,22 @@ def start(site: Site) -> Site:
     return site
 
 
+def for_tests(site: Site) -> Site:
+    """Nothing is fetched from anywhere in the middle of a test: the packages come with the release."""
+    text = re.sub(r'^build = "npm ci"$', 'build = "node --version"', site.file.read_text(), flags=re.M)
+    site.file.write_text(text.replace("[app]\n", '[app]\nbake = "1s"\n', 1))
+    return site
+
+
+def terrace(site: Site, *arguments: str, status: int = 0) -> str:
+    """What a command of this site printed that may take as long as a deploy."""
+    command = [str(site.binary), arguments[0], "--file", str(site.file), *arguments[1:]]
+    done = subprocess.run(command, cwd=site.folder, env=site.environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=DEPLOY_SECONDS)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 # ---- skeletons
 
 
@@ -156,7 +174,54 @@ def static(folder: Path):
     (folder / "index.html").write_text("<!doctype html><title>Files</title><h1>Files alone</h1>")
 
 
-SKELETONS = {"django": django, "rails": rails, "flask": flask, "node": express, "static": static}
+CPP = r"""#include <arpa/inet.h>
+#include <cstdlib>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int main() {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(std::atoi(std::getenv("PORT")));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 64) != 0) return 1;
+  const std::string end = "\r\nConnection: close\r\n\r\n";
+  for (;;) {
+    const int client = accept(listener, nullptr, nullptr);
+    char request[4096] = "";
+    (void)!read(client, request, sizeof request - 1);
+    const bool home = std::string(request).starts_with("GET / ");
+    const std::string answer = home ? "HTTP/1.1 200 OK" + end + "Hello from C++" : "HTTP/1.1 404 Not Found" + end;
+    (void)!write(client, answer.data(), answer.size());
+    close(client);
+  }
+}
+"""
+
+
+def cpp(folder: Path):
+    """Built in its folder, as `terrace init` says."""
+    (folder / "main.cc").write_text(CPP)
+    (folder / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(hello CXX)\n"
+        "set(CMAKE_CXX_STANDARD 20)\nadd_executable(hello main.cc)\n")
+    run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"], folder)
+    run(["cmake", "--build", "build"], folder)
+
+
+SKELETONS = {"django": django, "rails": rails, "flask": flask, "node": express, "static": static,
+             "cpp": cpp}
+# What the page of each says.
+WELCOME = {
+    "django": "The install worked successfully",
+    "rails": "Yay! You’re on Rails!",
+    "flask": "Hello, World!",
+    "node": "Hello World!",
+    "static": "Files alone",
+    "cpp": "Hello from C++",
+}
 
 
 def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -4,17 +4,16 @@ rollback, a reload, a restart and an upgrade, under a constant load without a fa
 import re
 import shutil
 import sqlite3
-import subprocess
 import urllib.parse
 from http.cookies import SimpleCookie
 from pathlib import Path
 
 import pytest
-from applications import EXAMPLES, GUESTBOOKS, START_SECONDS, copy_tree, example, prepare, start, with_ports
+from applications import (EXAMPLES, GUESTBOOKS, START_SECONDS, copy_tree, example, for_tests, prepare, start, terrace,
+                          with_ports)
 from client import Load
 from harness import BINARY, Site, wait_until
 
-DEPLOY_SECONDS = 240
 CPP_MIGRATION = """import os, sqlite3
 database = sqlite3.connect(os.environ["DATABASE_URL"].replace("sqlite:///", "", 1), timeout=10)
 if CHANGES and "mood" not in [row[1] for row in database.execute("PRAGMA table_info(entries)")]:
@@ -64,13 +63,6 @@ def cpp_files(folder: Path):
     (folder / "migrate.py").write_text(CPP_MIGRATION.replace("CHANGES", "False"))
 
 
-def for_tests(site: Site) -> Site:
-    """Nothing is fetched from anywhere in the middle of a test: the packages come with the release."""
-    text = re.sub(r'^build = "npm ci"$', 'build = "node --version"', site.file.read_text(), flags=re.M)
-    site.file.write_text(text.replace("[app]\n", '[app]\nbake = "1s"\n', 1))
-    return site
-
-
 def make(make_site, name: str) -> Site:
     if name != "guestbook":
         site = example(make_site, name)
@@ -94,14 +86,6 @@ def release(name: str, folder: Path, number: int) -> Path:
         path, text = MIGRATIONS[name]
         (folder / path).write_text(text)
     return folder
-
-
-def terrace(site: Site, *arguments: str) -> str:
-    command = [str(site.binary), arguments[0], "--file", str(site.file), *arguments[1:]]
-    done = subprocess.run(command, cwd=site.folder, env=site.environment, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=DEPLOY_SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def sign(site: Site, message: str):
@@ -191,9 +175,6 @@ def test_a_release_whose_migration_fails_leaves_the_one_before(make_site, tmp_pa
     site = start(make(make_site, "guestbook-node"))
     broken = release("guestbook-node", tmp_path / "broken", 2)
     (broken / "migrations/002-mood.sql").write_text("ALTER TABLE nowhere ADD COLUMN mood TEXT;\n")
-    command = [str(site.binary), "deploy", "--file", str(site.file), str(broken)]
-    done = subprocess.run(command, cwd=site.folder, env=site.environment, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=DEPLOY_SECONDS)
-    assert done.returncode == 1 and "no such table: nowhere" in done.stdout + done.stderr
+    assert "no such table: nowhere" in terrace(site, "deploy", str(broken), status=1)
     wait_until(lambda: site.get("/up").status == 200, "the site serves", 10)
     assert "mood" not in columns(site)

@@ -5,18 +5,11 @@ import os
 import subprocess
 
 import pytest
-from applications import SKELETONS, init, run, skeleton, start
+from applications import SKELETONS, WELCOME, init, run, skeleton, start
 from browser import Browser
 from harness import BINARY, ROOT, free_port
 
 SCREENSHOTS = ROOT / "build/test/screenshots"
-WELCOME = {
-    "django": "The install worked successfully",
-    "rails": "Yay! You’re on Rails!",
-    "flask": "Hello, World!",
-    "node": "Hello World!",
-    "static": "Files alone",
-}
 
 
 @pytest.mark.parametrize("name", SKELETONS)
