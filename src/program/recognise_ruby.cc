@@ -48,10 +48,9 @@ std::string environment(const std::vector<std::pair<std::string, std::string>>& 
   return text + " }";
 }
 
-// PIDFILE: config/puma.rb names one file, which several instances would fight for.
 void add_environment(const Project& project, Recognition& site) {
-  std::vector<std::pair<std::string, std::string>> variables = {
-      {"RAILS_ENV", "production"}, {"RAILS_LOG_TO_STDOUT", "1"}, {"PIDFILE", "/dev/null"}};
+  std::vector<std::pair<std::string, std::string>> variables = {{"RAILS_ENV", "production"},
+                                                                {"RAILS_LOG_TO_STDOUT", "1"}};
   if (!has_pages(project)) {
     variables[0].second = "development";
     variables.emplace_back("DISABLE_SPRING", "1");
@@ -90,7 +89,9 @@ std::optional<Recognition> recognise_rails(const Project& project) {
   site.found = "Gemfile with rails, and config.ru";
   add_packages(site, project, packages_of(gems));
   add_build(project, site);
-  site.keys.push_back({"app", "run", toml_text("bundle exec puma -b tcp://127.0.0.1:$PORT"), ""});
+  // config/puma.rb names one file, which several instances would fight for. Puma removes it when it ends.
+  site.keys.push_back(
+      {"app", "run", toml_text("bundle exec puma -b tcp://127.0.0.1:$PORT --pidfile tmp/$PORT.pid"), ""});
   if (const std::string health = find_health_path({project.text("config/routes.rb")}); !health.empty())
     site.keys.push_back(
         {"app", "health", toml_text(health), "A page that answers while the application is well."});

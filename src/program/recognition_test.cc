@@ -184,6 +184,7 @@ TEST_F(RecognitionTest, AFreshRailsProjectShowsItsWelcomeInDevelopment) {
   write("config/database.yml");
   install("/var/lib/dpkg/info/ruby-sqlite3.list");
   EXPECT_THAT(value("app", "env"), HasSubstr(R"(RAILS_ENV = "development")"));
+  EXPECT_THAT(value("app", "run"), HasSubstr("--pidfile tmp/$PORT.pid"));
   EXPECT_EQ(value("app", "database_url"), R"("rails")");
   EXPECT_EQ(value("app", "writable"), R"(["tmp", "log", "storage"])");
   EXPECT_EQ(value("app", "packages"), R"(["ruby-sqlite3"])");
