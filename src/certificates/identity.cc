@@ -15,6 +15,8 @@ namespace terrace::certificates {
 namespace {
 
 constexpr int kSerialBytesMax = 16;
+// WallTime counts nanoseconds and ends in the year 2262.
+constexpr time_t kSecondsMax = 9'000'000'000;
 
 std::unexpected<Error> refuse(const char* text) {
   ERR_clear_error();
@@ -66,7 +68,9 @@ bool read_serial(x509_st* certificate, std::string& into) {
 bool read_time(const ASN1_TIME* time, WallTime& into) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return false;
-  into = WallTime(std::chrono::seconds(::timegm(&parts)));
+  const time_t seconds = ::timegm(&parts);
+  if (seconds < 0 || seconds > kSecondsMax) return false;
+  into = WallTime(std::chrono::seconds(seconds));
   return true;
 }
 

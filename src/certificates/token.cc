@@ -18,8 +18,8 @@ namespace {
 constexpr std::string_view kPrefix = "terrace1.";
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";  // RFC 4648 section 6
 constexpr size_t kChecksumBytes = 4;
-// 9999-12-31T23:59:59Z: later times cannot be printed, nor are they meant.
-constexpr uint64_t kSecondsMax = 253402300799;
+// WallTime counts nanoseconds and ends in the year 2262.
+constexpr uint64_t kSecondsMax = 9'000'000'000;
 
 std::unexpected<Error> refuse(const char* text) { return fail(Code::kInvalid, "token", text); }
 
@@ -152,9 +152,9 @@ Result<Token> Token::parse(std::string_view text) {
   if (address_bytes == 4) token.address.bytes[10] = token.address.bytes[11] = 0xff;
   std::memcpy(token.address.bytes.data() + 16 - address_bytes, address.data(), address_bytes);
   token.port = static_cast<uint16_t>(fields.number(2));
-  token.expires = WallTime(std::chrono::seconds(seconds));
   const bool one_form = address_bytes == (token.address.is_v4() ? 4 : 16);
   if (seconds > kSecondsMax || token.port == 0 || !one_form) return refuse("not made by Terrace");
+  token.expires = WallTime(std::chrono::seconds(seconds));
   return token;
 }
 
