@@ -78,7 +78,7 @@ void ChildProcess::kill(int signal) const {
 }
 
 Result<void> ChildProcess::give_up_root(pid_t supervisor) const {
-  const Result<void> done = options_.change_user ? become(options_.user, false) : give_up_privileges();
+  const Result<void> done = options_.change_user ? become(options_.user, true) : give_up_privileges();
   if (!done) return done;
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fail_system("pdeathsig");
   // It may have ended before the call.

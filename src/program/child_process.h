@@ -1,6 +1,6 @@
 #pragma once
 
-// The controller or the worker as the supervisor sees it: this same binary, started
+// The controller, the worker or the member as the supervisor sees it: this same binary, started
 // with a channel as descriptor kSupervisorChannel, without privileges, and started
 // again when it dies. Supervisor's main thread only: the kernel ends the child when
 // the thread that started it ends (PR_SET_PDEATHSIG).
@@ -23,9 +23,9 @@ namespace terrace::program {
 class ChildProcess {
  public:
   struct Options {
-    std::string name;  // "controller": the argument and the word for logs
-    int program = -1;  // the binary, open; borrowed
-    User user;
+    std::string name;          // "controller": the argument and the word for logs
+    int program = -1;          // the binary, open; borrowed
+    User user;                 // with its supplementary groups
     bool change_user = false;  // false: we are not root
     // The site file may name variables of our environment, secrets too; who does not
     // read the file gets none of them.

@@ -1,6 +1,7 @@
 #pragma once
 
-// The control socket: <run>/control.sock, mode 0600, served by the controller.
+// The control socket: <run>/control.sock, mode 0600, served by the controller. As root it is
+// 0660 for the member's group: the member asks here what people ask.
 //
 // One JSON object on one line is the request, one JSON object on one line the
 // answer; then the controller closes. A request has at most 64 KiB, an answer
@@ -23,6 +24,7 @@
 //      "program": {"version": "0.1.0", "upgrades": 0},
 //      "supervisor": {"pid": 100},
 //      "controller": {"pid": 101, "starts": 1},
+//      "member": {"pid": 103, "starts": 1},          pid 0: none is needed
 //      "worker": {"pid": 102, "starts": 2, "connected": true,
 //                 "retiring": 0},            workers of before an upgrade that finish
 //      "listeners": [{"purpose": "web" | "admin", "address": "127.0.0.1:8080",

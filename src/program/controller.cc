@@ -86,6 +86,10 @@ void Controller::handle(Received& received) {
     return;
   }
   if (const auto retiring = received.as<WorkersRetiring>()) return handle_retiring(retiring->count);
+  if (const auto member = received.as<MemberStarted>()) {
+    member_started_ = *member;
+    return;
+  }
   if (const auto refused = received.as<UpgradeRefused>()) {
     upgrade_refused_ = refused->why.view();
     upgrade_answered_.set();
@@ -126,6 +130,7 @@ void Controller::handle_reload(const Reload& record, Descriptor file) {
 // All that was before us is known now.
 void Controller::handle_complete() {
   complete_ = true;
+  if (site_) want_member();
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
   if (!releases_readable_) find_release_that_serves(all);

@@ -164,6 +164,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void drop_addresses(const topology::Site& site);
   void accept(std::shared_ptr<const topology::Site> site, std::string text, const HandedSecrets& secrets);
   config::Inputs inputs_with(const HandedSecrets& secrets) const;
+  void want_member();
   void restore(const Site& record, const Descriptor& text);
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
@@ -302,6 +303,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
 
   std::shared_ptr<Link> worker_;  // null while none lives
   WorkerStarted worker_started_;
+  MemberStarted member_started_;
   uint32_t worker_site_ = 0;  // the version that it serves
   uint32_t retiring_ = 0;     // workers of before an upgrade
   std::vector<Drained> drained_but_for_them_;

@@ -150,6 +150,8 @@ Result<void> Controller::open_control_socket() {
   Result<Descriptor> socket = net::listen_on(*address);
   ::umask(before);
   if (!socket) return std::unexpected(socket.error());
+  if (welcome_.privileged != 0 && ::chown(path.c_str(), -1, welcome_.cluster_group) == 0)
+    (void)!::chmod(path.c_str(), 0660);
   control_ =
       std::make_unique<net::Listener>(reactor_, std::move(*socket), static_cast<net::Acceptor&>(*this), log_);
   return control_->start();
@@ -288,6 +290,7 @@ Task<std::string> Controller::answer_status() {
                                       : "starting"},
                  {"program", {{"version", kVersion}, {"upgrades", welcome_.upgrades}}},
                  {"supervisor", {{"pid", ::getppid()}}},
+                 {"member", {{"pid", member_started_.pid}, {"starts", member_started_.starts}}},
                  {"controller", {{"pid", ::getpid()}, {"starts", welcome_.starts}}},
                  {"worker",
                   {{"pid", worker_ ? worker_started_.pid : 0},

@@ -179,9 +179,12 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
   configure_logs();
   backups_.site_changed();
   if (!complete_) return;
+  want_member();
   configure_app();
   tell_worker_everything();
 }
+
+void Controller::want_member() { tell_supervisor(MemberWanted{.wanted = site_->servers.size() > 1}); }
 
 void Controller::configure_logs() {
   const topology::LogsTable& logs = site_->logs;

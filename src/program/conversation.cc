@@ -2,7 +2,27 @@
 
 #include <nlohmann/json.hpp>
 
+#include "program/control.h"
+
 namespace terrace::program {
+
+Task<Result<void>> read_request_line(net::Stream& stream, RequestLine& line, Time deadline) {
+  std::string bytes;
+  while (bytes.find('\n') == std::string::npos) {
+    if (bytes.size() > kControlRequestBytesMax) co_return fail(Code::kLimit, "request", "too long");
+    char block[4096];
+    const Result<size_t> read = stream.read_now(block);
+    if (read) bytes.append(block, *read);
+    if (read && *read == 0) co_return fail(Code::kClosed, "request");
+    if (read) continue;
+    if (read.error().code != Code::kWouldBlock) co_return std::unexpected(read.error());
+    const Result<void> readable = co_await stream.readable(deadline);
+    if (!readable) co_return readable;
+  }
+  const size_t end = bytes.find('\n');
+  line = {.text = bytes.substr(0, end), .unread = bytes.substr(end + 1)};
+  co_return Result<void>();
+}
 
 void Conversation::progress(std::string_view step, std::string_view line) {
   const nlohmann::json json = {{"progress", step}, {"line", line}};

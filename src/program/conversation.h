@@ -1,6 +1,7 @@
 #pragma once
 
-// One client of the control socket while its command is under way (control.h).
+// One client of the control socket, or of the member's, while its command is under way
+// (control.h).
 
 #include <string>
 #include <string_view>
@@ -8,6 +9,15 @@
 #include "net/stream.h"
 
 namespace terrace::program {
+
+// The first line of what a client sends, and what came behind it.
+struct RequestLine {
+  std::string text;
+  std::string unread;
+};
+// kTimeout at the deadline, kClosed when the client leaves, kLimit when the line is longer
+// than kControlRequestBytesMax.
+Task<Result<void>> read_request_line(net::Stream& stream, RequestLine& line, Time deadline);
 
 class Conversation {
  public:

@@ -1,9 +1,9 @@
 #pragma once
 
 // What main() starts. `terrace up` is the supervisor; it starts the same binary
-// again as `terrace controller` and `terrace worker`, and an upgrade executes the new
-// one as `terrace take-over`: commands that no help shows. Each function returns the exit status of its
-// process.
+// again as `terrace controller`, `terrace worker` and, on a server of several,
+// `terrace member`; an upgrade executes the new one as `terrace take-over`: commands that no help shows. Each
+// function returns the exit status of its process.
 
 #include <string>
 
@@ -23,5 +23,6 @@ int run_supervisor(int argc, char** argv, const UpOptions& options);
 int run_take_over(int argc, char** argv);
 int run_controller(int argc, char** argv);
 int run_worker(int argc, char** argv);
+int run_member(int argc, char** argv);
 
 }  // namespace terrace::program

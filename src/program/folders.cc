@@ -45,6 +45,12 @@ std::string secrets_folder(const Folders& folders) { return folders.state + "/se
 
 std::string control_socket(const Folders& folders) { return folders.run + "/control.sock"; }
 
+std::string member_socket(const Folders& folders) { return folders.run + "/cluster/member.sock"; }
+
+std::string cluster_folder(const Folders& folders) { return folders.state + "/cluster"; }
+
+std::string identity_file(const Folders& folders) { return cluster_folder(folders) + "/identity.json"; }
+
 std::string pid_file(const Folders& folders) { return folders.run + "/terrace.pid"; }
 
 }  // namespace terrace::program

@@ -17,12 +17,18 @@
 //   <state>/backups.json  what became of the last backup
 //   <state>/restore.json  there while a restore swaps the database
 //   <run>/terrace.pid     the supervisor's process id, locked while it lives
-//   <run>/control.sock    0600: one request line, one answer line (control.h)
+//   <state>/cluster/      0700, the member's user: keys, certificates, shared state (member.h)
+//   <run>/control.sock    0600, as root 0660 for the member's group: one request line,
+//                         one answer line (control.h)
+//   <run>/cluster/        0750, the member's user: member.sock, 0660 (member_commands.h)
 //   <run>/app/            the instances' Unix sockets: app's user and worker only
 //   <run>/passwords/      DB_PASSWORD_FILE of each instance: 0400, its user
 //   <log>/app.log         output and ends of the instances
 //   <log>/access.log      written by the worker
-//   <log>/terrace.log     what the three processes say on standard error
+//   <log>/terrace.log     what the four processes say on standard error
+//
+// As root <log> has the member's group and hands it on: servers show each other their
+// logs.
 //
 // A Unix socket's path has at most 107 bytes (unix(7)). When <run> is so deep that
 // its sockets would not fit, it is /tmp/terrace-<hash of its own path>.
@@ -43,6 +49,10 @@ Folders folders_of(const std::string& site_path, bool root);
 
 std::string secrets_folder(const Folders& folders);
 std::string control_socket(const Folders& folders);
+std::string member_socket(const Folders& folders);
+std::string cluster_folder(const Folders& folders);
+// There from the moment that this server is a member of a site.
+std::string identity_file(const Folders& folders);
 std::string pid_file(const Folders& folders);
 
 }  // namespace terrace::program

@@ -129,6 +129,8 @@ Handover handover_of(const Json& json) {
   handover.lock = json.at("lock");
   handover.controller = child_of(json.at("controller"));
   handover.worker = child_of(json.at("worker"));
+  // Versions before servers could be several had none.
+  if (json.contains("member")) handover.member = child_of(json["member"]);
   for (const Json& each : json.at("retiring")) handover.retiring.push_back(child_of(each));
   for (const Json& each : json.at("listeners")) handover.listeners.push_back(socket_of(each));
   for (const Json& each : json.at("instances")) handover.instances.push_back(instance_of(each));
@@ -162,6 +164,7 @@ std::string handover_text(const Handover& handover) {
                {"lock", handover.lock},
                {"controller", json_of(handover.controller)},
                {"worker", json_of(handover.worker)},
+               {"member", json_of(handover.member)},
                {"retiring", list_of(handover.retiring)},
                {"listeners", list_of(handover.listeners)},
                {"instances", list_of(handover.instances)},
@@ -187,7 +190,7 @@ Result<Handover> read_handover(std::string_view text) {
 
 std::vector<int> descriptors_of(const Handover& handover) {
   std::vector<int> all = {handover.lock, handover.secrets, handover.controller.channel,
-                          handover.worker.channel};
+                          handover.worker.channel, handover.member.channel};
   for (const Handover::Child& each : handover.retiring) all.push_back(each.channel);
   for (const Handover::Socket& each : handover.listeners)
     all.insert(all.end(), each.sockets.begin(), each.sockets.end());

@@ -68,6 +68,7 @@ struct Handover {
   int lock = -1;
   Child controller;
   Child worker;
+  Child member;
   std::vector<Child> retiring;  // workers before it
   std::vector<Socket> listeners;
   std::vector<Instance> instances;

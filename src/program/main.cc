@@ -104,6 +104,7 @@ int main(int argc, char** argv) {
   const std::string_view process = argc > 1 ? argv[1] : "";
   if (process == "controller") return run_controller(argc, argv);
   if (process == "worker") return run_worker(argc, argv);
+  if (process == "member") return run_member(argc, argv);
   if (process == kTakeOver) return run_take_over(argc, argv);
   if (process == "generate") return run_generate(argc, argv);
   const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),

@@ -3,7 +3,9 @@
 // Users and what they may do.
 //
 // As root the controller and the worker are user `terrace`, the app is user
-// `terrace-app` or a member of that group; nothing that reads from a network or
+// `terrace-app` or a member of that group, and the member is user `terrace-cluster`:
+// it holds the server's key, which the worker must not reach. The controller is in the
+// member's group, as the two ask each other. Nothing that reads from a network or
 // runs the site's code keeps a privilege. As another user everything is that user.
 
 #include <sys/types.h>
@@ -27,6 +29,7 @@ struct User {
 
 constexpr const char* kOwnUser = "terrace";
 constexpr const char* kAppUser = "terrace-app";
+constexpr const char* kClusterUser = "terrace-cluster";
 
 std::optional<User> find_user(const std::string& name);
 // Who runs this process.

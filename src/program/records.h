@@ -1,17 +1,18 @@
 #pragma once
 
-// The records that the supervisor, the controller and the worker exchange.
+// The records that the supervisor, the controller, the worker and the member exchange.
 //
 // Every record is one fixed-size struct in one SOCK_SEQPACKET message, native
-// layout, no pointers: the three are the same binary, and the reader of the
+// layout, no pointers: all are the same binary, and the reader of the
 // privileged side has nothing to parse. A message whose size is not exactly that
 // of its kind is refused. Text is a fixed array, always ended by a zero.
 // Descriptors travel beside a record as SCM_RIGHTS, at most one each.
 //
 // Three channels:
-//  - supervisor <-> controller and supervisor <-> worker: descriptor
-//    kSupervisorChannel of the started process, there from its first instruction.
-//    Its end means that the supervisor is gone: leave.
+//  - supervisor <-> controller, worker and member: descriptor kSupervisorChannel of
+//    the started process, there from its first instruction. Its end means that the
+//    supervisor is gone: leave. The member says nothing on it: with the controller
+//    it speaks over the sockets that people use, too (control.h).
 //  - controller <-> worker: a new pair whenever either of them is started; each
 //    receives its end in a Peer record. The controller then says everything again
 //    (Site, then one InstanceUpdate per instance); the worker keeps serving with
@@ -20,7 +21,8 @@
 //
 // What each side sends first: the supervisor a Welcome to both; to the worker the
 // listeners; to the controller the site it last accepted (Site; before the first one
-// a Reload), the listeners and the running instances, then Complete; last the Peer.
+// a Reload), the listeners and the running instances, then Complete; last the Peer. To
+// the member the site that was last accepted, and each one after it.
 
 #include <sys/types.h>
 
@@ -87,6 +89,7 @@ enum class Kind : uint32_t {
   kReleaseFolder,
   kWorkersRetiring,
   kUpgradeRefused,
+  kMemberStarted,
   // controller -> supervisor
   kListen,
   kUnlisten,
@@ -101,6 +104,7 @@ enum class Kind : uint32_t {
   kWorkerServes,
   kUpgrade,
   kDeploying,
+  kMemberWanted,
   // controller -> worker; the first also supervisor <-> controller
   kSite,
   kInstanceUpdate,
@@ -132,9 +136,10 @@ struct Welcome {
   uint32_t upgrades = 0;     // how often the supervisor has become another program
   uid_t own_user = 0;        // of controller and worker
   gid_t own_group = 0;
-  Name server;     // of [servers], that this machine was said to be; empty: by its addresses
-  Path site_path;  // of site.toml, absolute
-  Path state;      // the folders of folders.h
+  Name server;              // of [servers], that this machine was said to be; empty: by its addresses
+  gid_t cluster_group = 0;  // the member's
+  Path site_path;           // of site.toml, absolute
+  Path state;               // the folders of folders.h
   Path run;
   Path log;
 };
@@ -193,6 +198,14 @@ struct Reload {
 // Before each Peer: who is at its other end.
 struct WorkerStarted {
   static constexpr Kind kKind = Kind::kWorkerStarted;
+  Kind kind = kKind;
+  pid_t pid = 0;
+  uint32_t starts = 0;
+};
+
+// How the member stands, as soon as that changes; pid 0: none lives.
+struct MemberStarted {
+  static constexpr Kind kKind = Kind::kMemberStarted;
   Kind kind = kKind;
   pid_t pid = 0;
   uint32_t starts = 0;
@@ -401,6 +414,14 @@ struct Deploying {
   uint32_t begins = 0;
 };
 
+// Whether the site that was accepted last has several servers. The member runs then, and
+// also on a server that has become a member before.
+struct MemberWanted {
+  static constexpr Kind kKind = Kind::kMemberWanted;
+  Kind kind = kKind;
+  uint32_t wanted = 0;
+};
+
 // End everything, as SIGTERM to the supervisor does; `exit_code` is what
 // `terrace up` then returns.
 struct StopSite {
@@ -414,7 +435,8 @@ struct StopSite {
 // The text of the site file, in a sealed memfd beside the record. From the
 // controller to the supervisor: keep it, it is what a new controller starts from
 // (the file on disk may be wrong by then). From the supervisor to a new
-// controller: that text. To the worker: serve this, a text without the app's secrets
+// controller: that text; to the member, too, which has none of the secrets that it
+// names. To the worker: serve this, a text without the app's secrets
 // in which `${…}` is replaced (topology::resolved_text): it has not our environment.
 struct Site {
   static constexpr Kind kKind = Kind::kSite;

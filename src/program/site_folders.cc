@@ -1,5 +1,6 @@
 #include "program/site_folders.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,19 @@ Result<void> make_one(const std::string& path, mode_t mode, const User& own) {
   if (::fchown(folder.get(), own.uid, own.gid) != 0) return fail_system("chown");
   if (::fchmod(folder.get(), mode) != 0) return fail_system("chmod");
   return {};
+}
+
+// What is in the folder already, from before it had that group. In a folder of another
+// user: only plain files with one name, and never through a link.
+void share_files(const std::string& folder, gid_t group) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> all(::opendir(folder.c_str()), ::closedir);
+  while (const dirent* entry = all ? ::readdir(all.get()) : nullptr) {
+    const Descriptor file(
+        ::openat(::dirfd(all.get()), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat about{};
+    const bool plain = file && ::fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode);
+    if (plain && about.st_nlink == 1 && about.st_gid != group) (void)!::fchown(file.get(), -1, group);
+  }
 }
 
 std::vector<std::string> ancestors_of(const std::string& path) {
@@ -54,11 +69,18 @@ std::string closed_folder(const std::string& path, const User& user) {
   return index == 0 || index > folders.size() ? "" : folders[index - 1];
 }
 
-Result<void> make_site_folders(const Folders& folders, const User& own) {
+Result<void> make_site_folders(const Folders& folders, const User& own, const User& cluster) {
   if (Result<void> done = make_one(folders.state, 0711, own); !done) return done;
   hide_from_git(folders.state);
   if (Result<void> done = make_one(folders.run, 0755, own); !done) return done;
-  return make_one(folders.log, 0750, own);
+  if (Result<void> done = make_one(cluster_folder(folders), 0700, cluster); !done) return done;
+  if (Result<void> done = make_one(folders.run + "/cluster", 0750, cluster); !done) return done;
+  if (own.uid == cluster.uid) return make_one(folders.log, 0750, own);
+  User shared = own;
+  shared.gid = cluster.gid;
+  if (Result<void> done = make_one(folders.log, 02750, shared); !done) return done;
+  share_files(folders.log, cluster.gid);
+  return {};
 }
 
 void hide_from_git(const std::string& state) {

@@ -14,10 +14,10 @@
 
 namespace terrace::program {
 
-// `own` is the user of controller and worker, to whom the folders then belong. The
-// app's user may pass through `state` and `run` to what is its own there. kInvalid
-// when a folder belongs to a stranger.
-Result<void> make_site_folders(const Folders& folders, const User& own);
+// `own` is the user of controller and worker, to whom the folders then belong; `cluster`
+// the member's, whose folder in each of them is its own. The app's user may pass through
+// `state` and `run` to what is its own there. kInvalid when a folder belongs to a stranger.
+Result<void> make_site_folders(const Folders& folders, const User& own, const User& cluster);
 
 // A .gitignore in the `.terrace` of this state folder, when it lies in one: secrets and
 // database stand in the project, and `git add .` shall not take them.

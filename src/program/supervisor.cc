@@ -37,6 +37,7 @@ namespace {
 // Numbers for the system users where none can be made (privileges.h).
 constexpr uid_t kOwnNumber = 61'190;
 constexpr uid_t kAppNumber = 61'191;
+constexpr uid_t kClusterNumber = 61'192;
 // Who pressed Ctrl-C is waiting.
 constexpr std::chrono::seconds kInterruptLimit{3};
 // How long the controller may write the last lines of the log.
@@ -51,6 +52,12 @@ constexpr int kSitePathArgument = 3;
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
+// The same user with these supplementary groups and no other.
+User with_groups(User user, std::vector<gid_t> groups) {
+  user.groups = std::move(groups);
+  return user;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Parts parts, const Log& log)
@@ -58,12 +65,16 @@ Supervisor::Supervisor(Parts parts, const Log& log)
       log_(log),
       controller_({.name = "controller",
                    .program = parts_.program.get(),
-                   .user = parts_.own,
+                   .user = with_groups(parts_.own, {parts_.cluster.gid}),
                    .change_user = parts_.root,
                    .environment = true}),
       worker_({.name = "worker",
                .program = parts_.program.get(),
-               .user = parts_.own,
+               .user = with_groups(parts_.own, {}),
+               .change_user = parts_.root}),
+      member_({.name = "member",
+               .program = parts_.program.get(),
+               .user = with_groups(parts_.cluster, {}),
                .change_user = parts_.root}),
       listeners_(parts_.cores),
       instances_({.folders = parts_.folders,
@@ -109,9 +120,11 @@ int Supervisor::wait_milliseconds() const {
   };
   consider(controller_.due());
   consider(worker_.due());
+  consider(member_.due());
   consider(instances_.next_kill());
   if (trial_) consider(trial_->deadline());
   if (old_controller_) consider(old_controller_->kill_at);
+  if (old_member_) consider(old_member_->kill_at);
   if (phase_ == Phase::kDraining || phase_ == Phase::kLogging) consider(phase_deadline_);
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
@@ -156,6 +169,8 @@ void Supervisor::reap() {
       child_ended(controller_, status);
     } else if (pid == worker_.pid()) {
       child_ended(worker_, status);
+    } else if (pid == member_.pid()) {
+      child_ended(member_, status);
     } else if (trial_ && pid == trial_->pid()) {
       end_trial(status);
     } else if (predecessor_ended(pid)) {
@@ -173,10 +188,10 @@ void Supervisor::child_ended(ChildProcess& child, int status) {
     instances_.end_jobs();
     deploying_ = false;
   }
-  if (phase_ != Phase::kRunning) {
-    child.stay_away();
-    return;
-  }
+  const bool unwanted = &child == &member_ && !member_wanted_;
+  if (phase_ != Phase::kRunning || unwanted) child.stay_away();
+  if (&child == &member_) say_member();
+  if (phase_ != Phase::kRunning || unwanted) return;
   const char* how = WIFSIGNALED(status) ? "signal" : "status";
   log_.warning("a process of Terrace ended and is started again",
                {{"process", child.name()},
@@ -185,7 +200,7 @@ void Supervisor::child_ended(ChildProcess& child, int status) {
 }
 
 void Supervisor::start_what_is_due() {
-  for (ChildProcess* child : {&worker_, &controller_}) {
+  for (ChildProcess* child : {&worker_, &controller_, &member_}) {
     if (child->due() && *child->due() <= now_) start_child(*child);
   }
 }
@@ -213,10 +228,15 @@ void Supervisor::greet(const ChildProcess& child) {
   welcome.own_user = parts_.own.uid;
   welcome.own_group = parts_.own.gid;
   (void)welcome.server.set(parts_.up.server);
+  welcome.cluster_group = parts_.cluster.gid;
   (void)welcome.site_path.set(parts_.up.site_path);
   (void)welcome.state.set(parts_.folders.state);
   (void)welcome.run.set(parts_.folders.run);
   (void)welcome.log.set(parts_.folders.log);
+  if (&child == &member_) {
+    tell(member_, welcome);
+    return greet_member();
+  }
   if (&child == &worker_) {
     tell(worker_, welcome);
     greet_worker();
@@ -225,6 +245,15 @@ void Supervisor::greet(const ChildProcess& child) {
     greet_controller();
   }
   connect_both();
+}
+
+void Supervisor::greet_member() {
+  if (site_) tell(member_, *site_, site_text_.get());
+  say_member();
+}
+
+void Supervisor::say_member() {
+  tell(controller_, MemberStarted{.pid = member_.pid(), .starts = member_.starts()});
 }
 
 void Supervisor::greet_worker() {
@@ -251,6 +280,7 @@ void Supervisor::greet_controller() {
   }
   for (Instances::Running* running : ended) report_end(*running);
   say_retiring();
+  say_member();
   tell(controller_, Complete{});
   if (phase_ != Phase::kRunning) tell(controller_, Stop{});
 }
@@ -295,11 +325,8 @@ void Supervisor::handle(Received& received) {
     return answer_release(remove->number, remove_release_folder(parts_.folders, remove->number));
   if (received.as<ReadSite>()) return send_site_file();
   if (const auto stopped = received.as<StopSite>()) return stop(stopped->exit_code);
-  if (const auto site = received.as<Site>()) {
-    site_ = *site;
-    site_text_ = received.take_descriptor();
-    return;
-  }
+  if (const auto site = received.as<Site>()) return handle_site(*site, received.take_descriptor());
+  if (const auto member = received.as<MemberWanted>()) return want_member(member->wanted != 0);
   if (received.as<Secrets>()) {
     secrets_ = received.take_descriptor();
     return;
@@ -326,6 +353,22 @@ void Supervisor::handle_serving() {
     if (held.purpose == Purpose::kAdmin) announcement.admin = held.bound;
   }
   print(announcement_text(announcement));
+}
+
+void Supervisor::handle_site(const Site& record, Descriptor text) {
+  site_ = record;
+  site_text_ = std::move(text);
+  tell(member_, *site_, site_text_.get());
+}
+
+// A server that is a member of a site stays one, whatever its file says.
+void Supervisor::want_member(bool wanted) {
+  member_wanted_ = wanted || ::access(identity_file(parts_.folders).c_str(), F_OK) == 0;
+  if (phase_ != Phase::kRunning || old_member_) return;
+  if (member_wanted_ && !member_.alive() && !member_.due()) start_child(member_);
+  if (member_wanted_) return;
+  member_.stay_away();
+  if (member_.alive()) member_.finish();
 }
 
 void Supervisor::handle_listen(const Listen& record) {
@@ -423,6 +466,7 @@ void Supervisor::stop(int exit_code, std::chrono::seconds limit) {
   phase_ = Phase::kDraining;
   phase_deadline_ = now_ + limit;
   worker_.stay_away();
+  member_.stay_away();
   listeners_.close();
   const Stop stop{.limit_ms = static_cast<uint32_t>(std::chrono::milliseconds(limit).count())};
   tell(controller_, stop);
@@ -454,10 +498,13 @@ void Supervisor::advance_stop() {
     phase_ = Phase::kLogging;
     phase_deadline_ = now_ + kControllerLimit;
     controller_.finish();
+    if (member_.alive()) member_.finish();
   } else if (phase_ == Phase::kLogging && late) {
     controller_.kill(SIGKILL);
+    member_.kill(SIGKILL);
   }
-  if (phase_ == Phase::kLogging && !controller_.alive()) phase_ = Phase::kEnded;
+  const bool ended = !controller_.alive() && !member_.alive() && !old_member_;
+  if (phase_ == Phase::kLogging && ended) phase_ = Phase::kEnded;
 }
 
 // ---- the beginning
@@ -513,6 +560,7 @@ void find_users(Parts& parts, const Log& log) {
   parts.root = ::geteuid() == 0;
   parts.own = parts.root ? system_user(kOwnUser, kOwnNumber, log) : current_user();
   parts.app = parts.root ? system_user(kAppUser, kAppNumber, log) : parts.own;
+  parts.cluster = parts.root ? system_user(kClusterUser, kClusterNumber, log) : parts.own;
 }
 
 // What is the same for a supervisor that begins and one that takes over.
@@ -527,7 +575,7 @@ void prepare_process(Parts& parts, int argc, char** argv) {
 bool prepare(Parts& parts, Log& log) {
   find_users(parts, log);
   parts.folders = folders_of(parts.up.site_path, parts.root);
-  if (const Result<void> made = make_site_folders(parts.folders, parts.own); !made) {
+  if (const Result<void> made = make_site_folders(parts.folders, parts.own, parts.cluster); !made) {
     log.error(
         "cannot make the site's folders",
         {{"state", parts.folders.state}, {"run", parts.folders.run}, {"error", describe(made.error())}});
@@ -600,6 +648,9 @@ int run_take_over(int argc, char** argv) {
   Parts parts = parts_of(*handover);
   find_users(parts, log);
   prepare_process(parts, argc, argv);
+  // The version before may have known fewer folders.
+  if (const Result<void> made = make_site_folders(parts.folders, parts.own, parts.cluster); !made)
+    log.error("cannot make the site's folders", {{"error", describe(made.error())}});
   parts.terrace_log = copy_to_terrace_log(log, parts.folders.log, &parts.own);
   Supervisor supervisor(std::move(parts), log);
   supervisor.adopt(*handover);

@@ -35,6 +35,7 @@ struct Parts {
   Folders folders;
   User own;
   User app;
+  User cluster;  // the member's
   bool root = false;
   Isolation isolation = Isolation::kNamespace;
   rlim_t descriptors = 1024;
@@ -74,11 +75,15 @@ class Supervisor {
   void greet(const ChildProcess& child);
   void greet_worker();
   void greet_controller();
+  void greet_member();
+  void say_member();
   void connect_both();
 
   void read_records(ChildProcess& child);
   void handle(Received& received);
   void handle_serving();
+  void handle_site(const Site& record, Descriptor text);
+  void want_member(bool wanted);
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
   void handle_start(const StartInstance& record, const Descriptor& input);
@@ -118,6 +123,7 @@ class Supervisor {
   const Log& log_;
   ChildProcess controller_;
   ChildProcess worker_;
+  ChildProcess member_;
   Listeners listeners_;
   Instances instances_;
   Descriptor site_text_;  // what the controller last accepted
@@ -125,6 +131,7 @@ class Supervisor {
   std::optional<Site> site_;
   bool serving_ = false;
   bool deploying_ = false;  // the controller of now
+  bool member_wanted_ = false;
   bool limits_said_ = false;
   Phase phase_ = Phase::kRunning;
   Time phase_deadline_;
@@ -133,6 +140,7 @@ class Supervisor {
   uint32_t upgrades_ = 0;
   Time upgraded_;
   std::optional<Predecessor> old_controller_;
+  std::optional<Predecessor> old_member_;
   std::vector<Predecessor> retiring_;
   Time now_ = std::chrono::steady_clock::now();
 };

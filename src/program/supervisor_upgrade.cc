@@ -18,7 +18,8 @@
 namespace terrace::program {
 namespace {
 
-// How long the old controller may write the last lines of the log.
+// How long the old controller may write the last lines of the log, and the old member
+// may end what it holds.
 constexpr std::chrono::seconds kControllerLimit{2};
 // How long the new worker may take until another upgrade may try its luck.
 constexpr std::chrono::seconds kSettleLimit{30};
@@ -42,7 +43,7 @@ std::string Supervisor::upgrade_obstacle() const {
   if (trial_) return "busy: an upgrade is under way";
   if (deploying_ || instances_.has_jobs()) return "busy: a deploy or a backup is under way";
   const bool unsettled = std::ranges::any_of(retiring_, [](const Predecessor& each) { return !each.told; });
-  if ((unsettled || old_controller_) && now_ - upgraded_ < kSettleLimit)
+  if ((unsettled || old_controller_ || old_member_) && now_ - upgraded_ < kSettleLimit)
     return "busy: the upgrade before this one is not complete";
   return "";
 }
@@ -91,7 +92,8 @@ Handover Supervisor::handover() const {
                .serving = serving_,
                .lock = parts_.lock.get(),
                .controller = child(controller_),
-               .worker = child(worker_)};
+               .worker = child(worker_),
+               .member = child(member_)};
   for (const Predecessor& each : retiring_)
     all.retiring.push_back(
         {.pid = each.pid, .starts = each.starts, .channel = each.channel.get(), .told = each.told});
@@ -144,6 +146,7 @@ void Supervisor::adopt(const Handover& handover) {
   secrets_ = Descriptor(handover.secrets);
   controller_.count_from(handover.controller.starts);
   worker_.count_from(handover.worker.starts);
+  member_.count_from(handover.member.starts);
   const auto predecessor = [](const Handover::Child& child) {
     return Predecessor{
         .pid = child.pid, .starts = child.starts, .channel = Descriptor(child.channel), .told = child.told};
@@ -156,6 +159,12 @@ void Supervisor::adopt(const Handover& handover) {
     ::shutdown(old_controller_->channel.get(), SHUT_WR);
     old_controller_->kill_at = now_ + kControllerLimit;
   }
+  if (handover.member.pid > 0) {
+    // Two would listen at one address. The next starts when the new controller asks for it.
+    old_member_ = predecessor(handover.member);
+    ::shutdown(old_member_->channel.get(), SHUT_WR);
+    old_member_->kill_at = now_ + kControllerLimit;
+  }
   log_.info("took over", {{"from", handover.version}, {"to", kVersion}});
 }
 
@@ -164,6 +173,11 @@ bool Supervisor::predecessor_ended(pid_t pid) {
     old_controller_.reset();
     instances_.end_jobs();
     if (phase_ == Phase::kRunning) start_child(controller_);
+    return true;
+  }
+  if (old_member_ && old_member_->pid == pid) {
+    old_member_.reset();
+    want_member(member_wanted_);
     return true;
   }
   const size_t ended = std::erase_if(retiring_, [&](const Predecessor& each) { return each.pid == pid; });
@@ -193,12 +207,15 @@ void Supervisor::say_retiring() {
 
 void Supervisor::kill_overdue_predecessors() {
   if (trial_ && trial_->deadline() <= now_) trial_->kill();
-  if (!old_controller_ || !old_controller_->kill_at || *old_controller_->kill_at > now_) return;
-  ::kill(old_controller_->pid, SIGKILL);
-  old_controller_->kill_at.reset();
+  for (std::optional<Predecessor>* each : {&old_controller_, &old_member_}) {
+    if (!*each || !(*each)->kill_at || *(*each)->kill_at > now_) continue;
+    ::kill((*each)->pid, SIGKILL);
+    (*each)->kill_at.reset();
+  }
 }
 
 void Supervisor::kill_predecessors() {
+  if (old_member_) ::kill(old_member_->pid, SIGKILL);
   for (const Predecessor& worker : retiring_) ::kill(worker.pid, SIGKILL);
 }
 

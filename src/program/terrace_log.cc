@@ -1,6 +1,7 @@
 #include "program/terrace_log.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -10,7 +11,8 @@
 namespace terrace::program {
 
 TerraceLog::TerraceLog(const std::string& log_folder, const User* own)
-    : file_(log_folder + "/terrace.log", LogAppender::Trust::kForeignFolder),
+    : folder_(log_folder),
+      file_(log_folder + "/terrace.log", LogAppender::Trust::kForeignFolder),
       give_(own != nullptr && ::geteuid() == 0),
       user_(own != nullptr ? own->uid : 0),
       group_(own != nullptr ? own->gid : 0) {}
@@ -22,7 +24,12 @@ Result<void> TerraceLog::open() {
 
 Result<void> TerraceLog::open_anew() {
   if (Result<void> opened = file_.open(); !opened) return opened;
-  if (give_ && ::fchown(file_.get(), user_, group_) != 0) return fail_system("fchown");
+  struct stat folder{};
+  const bool shared = ::stat(folder_.c_str(), &folder) == 0 && (folder.st_mode & S_ISGID) != 0;
+  if (give_ && ::fchown(file_.get(), user_, shared ? folder.st_gid : group_) != 0)
+    return fail_system("fchown");
+  // Refused to whoever did not make it, which changes nothing.
+  if (shared) (void)!::fchmod(file_.get(), 0660);
   return {};
 }
 

@@ -10,8 +10,10 @@
 
 namespace terrace::program {
 
-// <log>/terrace.log, which `terrace logs --terrace` reads. Supervisor, controller and
-// worker each open it and append; each line looks first whether the file was rotated.
+// <log>/terrace.log, which `terrace logs --terrace` reads. Supervisor, controller, worker
+// and member each open it and append; each line looks first whether the file was rotated.
+// Where the folder hands its group on (site_folders.h), that group may append, too: it is
+// the member's. A member that finds no new file yet goes on with the one that was rotated.
 class TerraceLog final : public LogCopy {
  public:
   // As root the file is given to `own`, the user of the others.
@@ -24,6 +26,7 @@ class TerraceLog final : public LogCopy {
   Result<void> open_anew();
 
   std::mutex mutex_;
+  std::string folder_;
   LogAppender file_;
   bool give_ = false;
   uid_t user_ = 0;

@@ -1,0 +1,108 @@
+#include "program/member.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "program/entry.h"
+#include "program/process_title.h"
+#include "program/text_descriptor.h"
+#include "program/waiting.h"
+#include "topology/load.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr size_t kSiteBytesMax = 1 << 20;
+
+// None of the environment, the files and the secrets that the text names are the member's.
+topology::LoadedSite load_for_member(std::string text, const std::string& path) {
+  topology::LoadOptions options;
+  options.resolve = [](std::string_view) { return false; };
+  options.look_at_folders = false;
+  options.wants_something_to_serve = false;
+  return topology::load_site_text(std::move(text), path, options);
+}
+
+}  // namespace
+
+Member::Member(Reactor& reactor, Log& log) : reactor_(reactor), log_(log) {}
+
+Result<void> Member::start() {
+  supervisor_ = Descriptor(kSupervisorChannel);
+  if (Result<void> watched = supervisor_watch_.start(reactor_, kSupervisorChannel); !watched) return watched;
+  supervisor_watch_.readable = true;
+  scope_.spawn(read_supervisor());
+  return {};
+}
+
+Task<void> Member::read_supervisor() {
+  for (;;) {
+    Result<Received> received = receive_record(supervisor_.get());
+    if (received) {
+      handle(*received);
+      continue;
+    }
+    if (received.error().code != Code::kWouldBlock) std::_Exit(0);
+    supervisor_watch_.readable = false;
+    co_await Readable(supervisor_watch_);
+  }
+}
+
+void Member::handle(Received& received) {
+  if (const auto welcome = received.as<Welcome>()) return handle_welcome(*welcome);
+  if (const auto site = received.as<Site>()) return handle_site(*site, received.take_descriptor());
+  log_.error("a record of unknown kind", {{"kind", static_cast<int64_t>(received.kind())}});
+}
+
+void Member::handle_welcome(const Welcome& welcome) {
+  welcome_ = welcome;
+  folders_ = {.state = std::string(welcome.state.view()),
+              .run = std::string(welcome.run.view()),
+              .log = std::string(welcome.log.view())};
+  terrace_log_ = copy_to_terrace_log(log_, folders_.log);
+  if (const Result<void> opened = open_socket(); !opened)
+    log_.error("cannot open the member's socket",
+               {{"path", member_socket(folders_)}, {"error", describe(opened.error())}});
+}
+
+void Member::handle_site(const Site& record, const Descriptor& text) {
+  Result<std::string> read = read_text_descriptor(text.get(), kSiteBytesMax);
+  topology::LoadedSite loaded;
+  if (read) loaded = load_for_member(*read, std::string(record.path.view()));
+  if (!loaded.site) {
+    log_.error("the site cannot be read by the member", {{"diagnostics", loaded.text}});
+    return;
+  }
+  site_ = loaded.site;
+  site_text_ = *std::move(read);
+}
+
+int run_member(int argc, char** argv) {
+  Log log("member");
+  own_process_title(argc, argv);
+  set_process_title("terrace: member");
+  ::signal(SIGPIPE, SIG_IGN);
+  ::umask(077);
+  // The server's key is in its memory.
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const SystemClock clock;
+  const Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock, {});
+  if (!reactor) {
+    log.error("cannot make a reactor", {{"error", describe(reactor.error())}});
+    return 1;
+  }
+  // Never unwound: it leaves with the supervisor's channel.
+  auto* member = new Member(**reactor, log);
+  if (const Result<void> started = member->start(); !started) {
+    log.error("started without a supervisor", {{"error", describe(started.error())}});
+    std::_Exit(1);
+  }
+  (*reactor)->run();
+  std::_Exit(1);
+}
+
+}  // namespace terrace::program
