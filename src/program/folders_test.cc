@@ -38,8 +38,8 @@ TEST(Folders, InAProjectAreLeftOutByGit) {
   ASSERT_NE(::mkdtemp(project), nullptr);
   const User own{.name = "", .uid = ::geteuid(), .gid = ::getegid(), .home = "", .groups = {}};
   const Folders folders = folders_of(project + std::string("/site.toml"), false);
-  EXPECT_TRUE(make_site_folders(folders, own));
-  EXPECT_TRUE(make_site_folders(folders, own));
+  EXPECT_TRUE(make_site_folders(folders, own, own));
+  EXPECT_TRUE(make_site_folders(folders, own, own));
   EXPECT_EQ(*read_file(project + std::string("/.terrace/.gitignore"), 100), "*\n");
   std::filesystem::remove_all(project);
 }

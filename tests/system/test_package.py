@@ -99,7 +99,7 @@ def test_a_bare_debian_is_installed_upgraded_cut_off_and_cleaned(packages):
         clock.step("the package is installed")
         assert machine.run("systemctl is-enabled terrace").stdout == "enabled\n"
         assert machine.run("systemctl is-active terrace", check=False).stdout == "inactive\n"
-        assert "terrace-app" in machine.run("getent passwd terrace terrace-app").stdout
+        assert "terrace-app" in machine.run("getent passwd terrace terrace-app terrace-cluster").stdout
         assert "site.toml" in machine.run("man terrace | cat").stdout
         assert "idle_timeout" in machine.run("man site.toml | cat").stdout
 
