@@ -33,6 +33,7 @@ class Coordinator final : public LocalState {
   Task<Committed> commit(Commit commit, Time deadline) override;
 
   Published& published() override { return published_; }
+  bool healthy() const override { return objection() == nullptr; }
   const Placement& placement() const override { return placement_; }
   // The state is being handed over: nothing is read or written here meanwhile.
   bool moving() const { return moving_; }

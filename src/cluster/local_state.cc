@@ -32,7 +32,7 @@ Task<StateAnswer> answer_watch(LocalState& state, WatchRequest watch, Time deadl
   const Time until = std::min(deadline, state.published().reactor().now() + watch.wait);
   Result<Changes> changes = co_await state.published().wait(std::move(watch.prefix), watch.since, until);
   if (changes) co_return std::move(*changes);
-  if (changes.error().code == Code::kTimeout) co_return Nothing{};
+  if (changes.error().code == Code::kTimeout && state.healthy()) co_return Nothing{};
   co_return unanswered(state, changes.error());
 }
 

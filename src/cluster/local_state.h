@@ -10,6 +10,8 @@ class LocalState : public State {
  public:
   // The entries as this server sees them at the moment; with etcd they may lag behind.
   virtual Published& published() = 0;
+  // Whether it can tell the newest: false when it has lost the others that it needs.
+  virtual bool healthy() const = 0;
   // Who holds the state, as far as known here.
   virtual const Placement& placement() const = 0;
   std::unique_ptr<StateWatch> watch(std::string prefix) override {

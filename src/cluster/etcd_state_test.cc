@@ -1,0 +1,107 @@
+#include "cluster/etcd_state.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/etcd_fixture.h"
+
+namespace terrace::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Placement kHere{.generation = 2, .keeper = Keeper::kEtcd, .holders = {"a"}, .base = 1000};
+
+// A real etcd of one member.
+class EtcdStateTest : public StateTest {
+ protected:
+  void SetUp() override {
+    voter_ = std::make_unique<TestVoter>(*reactor_, log_, folder_.path + "/etcd");
+    const std::string url = "http://127.0.0.1:" + std::to_string(free_port("127.0.0.1"));
+    ASSERT_TRUE(voter_->process.start(
+        {.folder = voter_->folder, .name = "a", .peers = {{"a", url}}, .founds = true}));
+  }
+  void TearDown() override {
+    finish(voter_->state->close());
+    finish(voter_->process.close());
+  }
+  EtcdState& state() { return *voter_->state; }
+  void wait_for_majority() {
+    bool ready = false;
+    scope_.spawn(watch_majority(ready));
+    ASSERT_TRUE(reactor_->run_until(ready, 10s));
+  }
+  void found() {
+    wait_for_majority();
+    ASSERT_TRUE(run(state().place(kHere, soon())).done());
+  }
+  Task<void> watch_majority(bool& ready) {
+    while (!state().has_majority()) co_await sleep(*reactor_, 10ms);
+    ready = true;
+  }
+
+  // Follows until what is known satisfies `enough`.
+  Entries followed(StateWatch& watch, Entries known, bool (*enough)(const Entries&)) {
+    for (int i = 0; i < 20 && !enough(known); ++i) {
+      const auto changes = run(watch.next(soon()));
+      EXPECT_TRUE(changes);
+      if (!changes) break;
+      EXPECT_EQ(changes->whole, known.version() == 0);
+      known.follow(*changes);
+    }
+    EXPECT_TRUE(enough(known));
+    return known;
+  }
+
+  TestFolder folder_;
+  std::unique_ptr<TestVoter> voter_;
+};
+
+TEST_F(EtcdStateTest, HoldsTheStateOnceItsPlacementSaysSo) {
+  wait_for_majority();
+  EXPECT_FALSE(state().healthy());
+  EXPECT_EQ(run(state().put("site", "one", 0, soon())).outcome, Outcome::kUnavailable);
+  EXPECT_EQ(run(state().get("site", soon())).error().code, Code::kUnavailable);
+  found();
+  EXPECT_TRUE(state().healthy());
+
+  const Committed first = run(state().put("site", "one", 0, soon()));
+  ASSERT_TRUE(first.done()) << first.text;
+  EXPECT_GT(first.version, kHere.base);
+  EXPECT_EQ(*run(state().get("site", soon())).value(), (Entry{"site", "one", first.version}));
+  EXPECT_EQ(run(state().put("site", "two", 0, soon())).outcome, Outcome::kRefused);
+  EXPECT_EQ(run(state().put("site", "two", 17, soon())).outcome, Outcome::kRefused);
+  const Committed second = run(state().put("site", "two", first.version, soon()));
+  ASSERT_TRUE(second.done());
+  EXPECT_FALSE(run(state().get("drains/a", soon())).value());
+
+  // A watch begins with all and goes on with what changed, removals too.
+  const auto watch = state().watch("");
+  Entries copy = followed(*watch, {}, [](const Entries& entries) { return entries.find("site") != nullptr; });
+  const std::string bytes("\0\xff", 2);
+  const Committed drain = run(state().put("drains/a", bytes, 0, soon()));
+  ASSERT_TRUE(drain.done());
+  copy = followed(*watch, copy, [](const Entries& entries) { return entries.find("drains/a") != nullptr; });
+  EXPECT_EQ(*copy.find("drains/a"), (Entry{"drains/a", bytes, drain.version}));
+  ASSERT_TRUE(run(state().remove("drains/a", drain.version, soon())).done());
+  copy = followed(*watch, copy, [](const Entries& entries) { return entries.find("drains/a") == nullptr; });
+  EXPECT_EQ(copy.size(), 1u);
+
+  const auto all = run(state().list("", soon()));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->entries, (std::vector<Entry>{{"site", "two", second.version}}));
+
+  // A value of the largest size fits.
+  EXPECT_TRUE(run(state().put("large", std::string(kValueBytesMax, '\xff'), 0, soon())).done());
+  EXPECT_EQ(run(state().get("large", soon())).value()->value.size(), kValueBytesMax);
+
+  // When the state is handed over, nothing is read or written here any more.
+  Placement moved = kHere;
+  moved.generation = 3;
+  moved.keeper = Keeper::kCoordinator;
+  ASSERT_TRUE(run(state().place(moved, soon())).done());
+  EXPECT_EQ(run(state().put("site", "three", second.version, soon())).outcome, Outcome::kUnavailable);
+  EXPECT_EQ(run(state().get("site", soon())).error().code, Code::kUnavailable);
+}
+
+}  // namespace
+}  // namespace terrace::cluster
