@@ -1,6 +1,7 @@
 #include "program/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -28,7 +29,6 @@ constexpr std::array kLater = {
     Later{"history", "step 1, several servers"},
     Later{"drain", "step 1, several servers"},
     Later{"undrain", "step 1, several servers"},
-    Later{"lab", "step 1, several servers"},
     Later{"certificates", "step 2, secured and monitored"},
     Later{"firewall", "step 2, secured and monitored"},
     Later{"trust", "step 2, secured and monitored"},
@@ -36,6 +36,10 @@ constexpr std::array kLater = {
     Later{"migrate-database", "step 3, scale up"},
     Later{"drill", "step 3, scale up"},
 };
+
+bool is_name_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
 
 constexpr const char* kAbout =
     "Terrace runs a web site from one file, site.toml: web server, application server and database.\n";
@@ -343,6 +347,92 @@ void add_dns(CLI::App& app, CommandLine& line) {
   add_json(dns, line);
 }
 
+// What each action of `lab` takes behind it, least and most words.
+struct LabAction {
+  std::string_view name;
+  size_t least;
+  size_t most;
+  std::string_view takes;
+};
+constexpr std::array kLabActions = {
+    LabAction{"up", 0, 1, "[FILE]"},
+    LabAction{"status", 0, 0, ""},
+    LabAction{"exec", 1, 1, "SERVER -- COMMAND…"},
+    LabAction{"logs", 0, 1, "[SERVER]"},
+    LabAction{"stop", 1, 1, "SERVER"},
+    LabAction{"start", 1, 1, "SERVER"},
+    LabAction{"kill", 1, 1, "SERVER"},
+    LabAction{"freeze", 1, 1, "SERVER"},
+    LabAction{"thaw", 1, 1, "SERVER"},
+    LabAction{"cut", 2, 2, "SERVER SERVER"},
+    LabAction{"heal", 0, 2, "[SERVER SERVER]"},
+    LabAction{"link", 2, 2, "SERVER down|up"},
+    LabAction{"down", 0, 0, ""},
+};
+
+void check_lab(CommandLine& line) {
+  const auto* action = std::ranges::find(kLabActions, line.what, &LabAction::name);
+  if (action == kLabActions.end()) {
+    std::vector<std::string> names;
+    for (const LabAction& each : kLabActions) names.emplace_back(each.name);
+    const auto meant = config::suggest(line.what, names);
+    throw CLI::ValidationError(
+        meant ? fmt::format("it does not know `{}`; did you mean `{}`?", line.what, *meant)
+              : fmt::format("say what to do: {}", fmt::join(names, ", ")));
+  }
+  const bool link = line.what == "link" && line.words.size() == 2;
+  if (line.words.size() < action->least || line.words.size() > action->most ||
+      (line.what == "heal" && line.words.size() == 1) || (line.what == "exec" && line.remote.empty()) ||
+      (line.what != "exec" && !line.remote.empty()) ||
+      (link && line.words[1] != "up" && line.words[1] != "down"))
+    throw CLI::ValidationError(fmt::format("write `terrace lab {}{}{}`", action->name,
+                                           action->takes.empty() ? "" : " ", action->takes));
+  if (!line.lab.empty() && !std::ranges::all_of(line.lab, is_name_byte))
+    throw CLI::ValidationError("the name of a lab is made of letters, digits, `-` and `_`");
+  line.command = Command::kLab;
+}
+
+void add_lab(CLI::App& app, CommandLine& line) {
+  CLI::App& lab = add_command(
+      app, line, Command::kLab, "lab",
+      "Runs the whole site on this machine, each server for itself, and breaks it",
+      "Every server of the file gets namespaces of its own for processes, network, files and\n"
+      "host name, and is installed and started as a rented machine would be. This machine's own\n"
+      "network and settings stay as they are. Needs root. lab.toml beside the site file\n"
+      "names machines that Terrace does not run. So, with sudo:\n"
+      "\n"
+      "  up [FILE]            builds it, and removes it at Ctrl-C; with --detach it stays\n"
+      "  status               its machines and what is broken\n"
+      "  exec SERVER -- CMD   runs a command there; `outside` is where visitors are, `switch` the network\n"
+      "  logs [SERVER]        what its machines print\n"
+      "  stop | start SERVER  shuts it down in order, switches it on\n"
+      "  kill SERVER          cuts its power\n"
+      "  freeze | thaw SERVER stops all of its processes where they stand, lets them go on\n"
+      "  cut A B              lets nothing pass between two; with --one-way from A to B\n"
+      "  heal [A B]           mends that, or all\n"
+      "  link SERVER down|up  pulls its cable out, puts it in\n"
+      "  down                 removes the lab; with --all every lab, and what others left\n"
+      "\n"
+      "Examples:\n"
+      "  terrace lab up examples/1-distributed/site.toml\n"
+      "  terrace lab exec web1 -- terrace status\n"
+      "  terrace lab cut web1 web2 && terrace lab heal\n"
+      "  terrace lab down --all");
+  lab.add_option("ACTION", line.what, "What to do")->type_name("");
+  lab.add_option("WORDS", line.words, "What it is done to")->type_name("");
+  lab.add_option("--lab", line.lab, "Which lab; without it the only one that runs. Of up: its name")
+      ->type_name("NAME");
+  lab.add_flag("--detach", line.detach, "Of up: it goes on without the terminal");
+  lab.add_flag("--bare", line.bare, "Of up: nothing is deployed");
+  lab.add_flag("--keep", line.keep, "Of up: it stays when the site does not come up, to be looked at");
+  lab.add_flag("--one-way", line.one_way, "Of cut: only from the first to the second");
+  lab.add_flag("-f,--follow", line.follow, "Of logs: keeps showing new lines");
+  lab.add_flag("--all", line.all, "Of down: every lab");
+  add_file(lab, line);
+  add_json(lab, line);
+  lab.callback([&line] { check_lab(line); });
+}
+
 void add_upgrade(CLI::App& app, CommandLine& line) {
   CLI::App& upgrade = add_command(
       app, line, Command::kUpgrade, "upgrade", "Goes on with the version that is installed now, under load",
@@ -400,6 +490,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_backup(app, line);
   add_restore(app, line);
   add_dns(app, line);
+  add_lab(app, line);
   add_upgrade(app, line);
   add_schema(app, line);
   add_version(app, line);
@@ -474,6 +565,15 @@ Leave option_first(const std::string& word) {
 // Whether the first word may be something else than a command.
 bool may_lead(const std::string& word) { return word == "--help" || word == "-h" || word == "--version"; }
 
+// What stands behind `--` belongs to the command that `lab exec` runs, options and all.
+std::vector<std::string> take_remote(std::vector<std::string>& words) {
+  const auto mark = std::ranges::find(words, "--");
+  if (words[0] != "lab" || mark == words.end()) return {};
+  std::vector<std::string> remote(mark + 1, words.end());
+  words.erase(mark, words.end());
+  return remote;
+}
+
 // `terrace help status` is `terrace status --help`.
 std::vector<std::string> without_help_word(std::span<const char* const> arguments) {
   std::vector<std::string> words(arguments.begin(), arguments.end());
@@ -492,6 +592,7 @@ std::variant<CommandLine, Leave> parse_command_line(std::span<const char* const>
   CLI::App app(kAbout, "terrace");
   describe_commands(app, line);
   std::vector<std::string> words = without_help_word(arguments);
+  line.remote = take_remote(words);
   const std::vector<std::string> names = names_of(app);
   if (words[0].starts_with('-') && !may_lead(words[0])) return option_first(words[0]);
   if (!words[0].starts_with('-') && std::ranges::find(names, words[0]) == names.end()) {

@@ -35,6 +35,7 @@ enum class Command : uint8_t {
   kBackup,
   kRestore,
   kDns,
+  kLab,
   kSchema,
   kVersion
 };
@@ -67,6 +68,13 @@ struct CommandLine {
   std::string resolver;  // of dns: a name server; empty: the system's
   std::string server;    // a name in [servers]; empty: this one, or all
   std::string backup;    // of restore: a name; empty: the newest
+  std::vector<std::string> words;   // of lab, behind the action
+  std::vector<std::string> remote;  // of `lab exec`: what stands behind `--`
+  std::string lab;                  // its name; empty: the only one
+  bool one_way = false;
+  bool all = false;
+  bool keep = false;
+  bool bare = false;
 };
 
 // The command line asked for a help text, or is wrong: print it and leave.

@@ -25,6 +25,7 @@ int run_releases(const CommandLine& line);
 int run_backup(const CommandLine& line);
 int run_restore(const CommandLine& line);
 int run_dns(const CommandLine& line);
+int run_lab(const CommandLine& line);
 // `terrace generate WHAT`, which no help shows: what a package ships and is made from
 // the command table: terrace.1, site.toml.5, bash, zsh, fish.
 int run_generate(int argc, char** argv);

@@ -14,6 +14,7 @@
 #include "program/job_commands.h"
 #include "program/output.h"
 #include "program/own_server.h"
+#include "program/process_title.h"
 #include "program/releases.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
@@ -82,6 +83,9 @@ int run(int argc, char** argv, const CommandLine& line) {
       return run_restore(line);
     case Command::kDns:
       return run_dns(line);
+    case Command::kLab:
+      own_process_title(argc, argv);
+      return run_lab(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:

@@ -1,0 +1,161 @@
+#include "lab/enter.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "lab/root.h"
+
+namespace terrace::lab {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr int kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC;
+constexpr int kMachineGone = 126;
+constexpr int kNoCommand = 127;
+constexpr size_t kLineBytesMax = 64 << 10;
+
+volatile pid_t entered = 0;
+
+void arrange(const EnteredCommand& command) {
+  const int input = ::fcntl(command.input, F_DUPFD, 10);
+  const int output = ::fcntl(command.output, F_DUPFD, 10);
+  const int error = ::fcntl(command.error, F_DUPFD, 10);
+  ::dup2(input, 0);
+  ::dup2(output, 1);
+  ::dup2(error, 2);
+  ::close_range(3, ~0U, 0);
+}
+
+// Nothing of the caller's environment but what its terminal is.
+std::vector<std::string> environment() {
+  std::vector<std::string> variables = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                        "HOME=/root", "USER=root", "LANG=C.UTF-8"};
+  if (const char* terminal = std::getenv("TERM")) variables.push_back(std::string("TERM=") + terminal);
+  return variables;
+}
+
+[[noreturn]] void become_command(const EnteredCommand& command) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  arrange(command);
+  if (!drop_capabilities() || ::chdir("/root") != 0) ::_exit(kMachineGone);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT}) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  std::vector<std::string> variables = environment();
+  std::vector<char*> block;
+  for (std::string& variable : variables) block.push_back(variable.data());
+  block.push_back(nullptr);
+  std::vector<char*> arguments;
+  for (const std::string& word : command.words) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  // execvpe(3) looks along the caller's PATH.
+  ::setenv("PATH", variables[0].c_str() + 5, 1);
+  ::execvpe(arguments[0], arguments.data(), block.data());
+  ::_exit(kNoCommand);
+}
+
+// The process that goes in by setns(2): its child is the first that is in the PID
+// namespace too. It passes signals on and mirrors the end.
+[[noreturn]] void become_doorman(int pidfd, const EnteredCommand& command) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::setns(pidfd, kNamespaces) != 0) ::_exit(kMachineGone);
+  entered = ::fork();
+  if (entered < 0) ::_exit(kMachineGone);
+  if (entered == 0) become_command(command);
+  for (const int signal : {SIGTERM, SIGHUP}) ::signal(signal, [](int which) { ::kill(entered, which); });
+  for (const int signal : {SIGINT, SIGQUIT}) ::signal(signal, SIG_IGN);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::close_range(0, ~0U, 0);
+  int status = 0;
+  while (::waitpid(entered, &status, 0) < 0 && errno == EINTR) continue;
+  ::_exit(exit_status(status));
+}
+
+// Lines of a stream of bytes.
+class Lines {
+ public:
+  explicit Lines(const std::function<void(std::string_view)>& show) : show_(show) {}
+  void add(std::string_view bytes) {
+    text_ += bytes;
+    for (size_t end = text_.find('\n'); end != std::string::npos; end = text_.find('\n')) {
+      show_(std::string_view(text_).substr(0, end));
+      text_.erase(0, end + 1);
+    }
+    if (text_.size() > kLineBytesMax) finish();
+  }
+  void finish() {
+    if (!text_.empty()) show_(text_);
+    text_.clear();
+  }
+
+ private:
+  const std::function<void(std::string_view)>& show_;
+  std::string text_;
+};
+
+// kTimeout when the deadline passes before its output ends.
+Result<void> listen_to(int output, const RunInMachine& run) {
+  Lines lines(run.show);
+  const auto deadline = Clock::now() + run.patience;
+  for (;;) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    pollfd readable{.fd = output, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&readable, 1, static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1'000'000)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return fail(Code::kTimeout, "command", "it took too long");
+    char block[4096];
+    const ssize_t n = ::read(output, block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    lines.add({block, static_cast<size_t>(n)});
+  }
+  lines.finish();
+  return {};
+}
+
+}  // namespace
+
+int exit_status(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+Result<pid_t> start_in_machine(int pidfd, const EnteredCommand& command) {
+  const pid_t pid = ::fork();
+  if (pid == 0) become_doorman(pidfd, command);
+  if (pid < 0) return fail_system("fork");
+  return pid;
+}
+
+Result<int> run_in_machine(int pidfd, const RunInMachine& run) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_system("pipe");
+  const Descriptor reading(ends[0]);
+  Descriptor writing(ends[1]);
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const Result<pid_t> pid = start_in_machine(pidfd, {.words = run.words,
+                                                     .input = run.input >= 0 ? run.input : nothing.get(),
+                                                     .output = writing.get(),
+                                                     .error = writing.get()});
+  if (!pid) return std::unexpected(pid.error());
+  writing.reset();
+  const Result<void> heard = listen_to(reading.get(), run);
+  if (!heard) ::kill(*pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) continue;
+  if (!heard) return std::unexpected(heard.error());
+  return exit_status(status);
+}
+
+}  // namespace terrace::lab
