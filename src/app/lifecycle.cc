@@ -216,7 +216,8 @@ void Lifecycle::unhealthy(uint32_t slot, uint32_t generation, Time now) {
   member->well = false;
   if (member->phase == MemberPhase::kReady) {
     member->phase = MemberPhase::kStarting;
-    member->deadline = member->started + next_plan_->start_timeout;
+    // An adopted one may be of a plan that nobody knows any more.
+    member->deadline = member->started + (next_plan_ ? *next_plan_ : plan_).start_timeout;
   } else if (member->phase == MemberPhase::kUp) {
     member->phase = MemberPhase::kUnwell;
     member->deadline = now + plan_.start_timeout;

@@ -439,7 +439,7 @@ void add_upgrade(CLI::App& app, CommandLine& line) {
       "What a package does after it has replaced the program. The new version takes the\n"
       "listening sockets and the application's instances as they are; requests and WebSockets\n"
       "of before are finished by the old one. A program that does not start is refused, and\n"
-      "the one that runs goes on: exit status 1. Waits for a deploy that is under way.\n"
+      "the one that runs goes on: exit status 1. Waits for a deploy, backup or restore.\n"
       "\n"
       "Examples:\n"
       "  terrace upgrade");

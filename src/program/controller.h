@@ -169,6 +169,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
   void consider_serving();
+  Task<void> serve_without_app();
   void configure_logs();
 
   // controller_app.cc: the instances

@@ -396,6 +396,10 @@ InstanceUpdate Controller::update_of(uint32_t slot, uint32_t generation, const M
 void Controller::publish(uint32_t slot, uint32_t generation) {
   const Member* member = lifecycle_.find(slot, generation);
   if (member == nullptr) return;
+  // Its next drain is one of its own.
+  if (member->phase != MemberPhase::kDraining)
+    std::erase_if(drained_but_for_them_,
+                  [&](const Drained& each) { return each.slot == slot && each.generation == generation; });
   tell_worker(update_of(slot, generation, *member));
   note(slot, generation);
 }

@@ -178,6 +178,7 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
   log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
   configure_logs();
   backups_.site_changed();
+  if (version_ == 1) scope_.spawn(serve_without_app());
   if (!complete_) return;
   want_member();
   configure_app();
@@ -224,6 +225,12 @@ void Controller::consider_serving() {
   serving_ = true;
   backups_.start_schedule();
   tell_supervisor(Serving{});
+}
+
+// Twice the time that an instance may take, and none has come.
+Task<void> Controller::serve_without_app() {
+  co_await sleep(reactor_, 2 * site_->app.start_timeout);
+  if (!serving_ && worker_site_ == version_) tell_supervisor(Serving{.without_app = 1});
 }
 
 }  // namespace terrace::program

@@ -382,9 +382,12 @@ struct RemoveRelease {
 };
 
 // The site answers for the first time: the supervisor tells systemd (sd_notify(3)).
+// `without_app`: all but the application, which has not come up in its time. A unit that
+// never says that it is ready is ended by systemd, with the files that it serves well.
 struct Serving {
   static constexpr Kind kKind = Kind::kServing;
   Kind kind = kKind;
+  uint32_t without_app = 0;
 };
 
 // Asks for a Reload.

@@ -331,7 +331,7 @@ void Supervisor::handle(Received& received) {
     secrets_ = received.take_descriptor();
     return;
   }
-  if (received.as<Serving>()) return handle_serving();
+  if (const auto serving = received.as<Serving>()) return handle_serving(*serving);
   if (const auto deploying = received.as<Deploying>()) {
     deploying_ = deploying->begins != 0;
     return;
@@ -344,9 +344,11 @@ void Supervisor::handle(Received& received) {
   log_.error("refused a record of the controller", {{"kind", static_cast<int64_t>(received.kind())}});
 }
 
-void Supervisor::handle_serving() {
-  if (std::exchange(serving_, true)) return;
-  notify_service("READY=1");
+void Supervisor::handle_serving(const Serving& record) {
+  if (serving_) return;
+  if (record.without_app != 0) return notify_service("READY=1\nSTATUS=The application is not up yet.");
+  serving_ = true;
+  notify_service("READY=1\nSTATUS=");
   Announcement announcement{.log_folder = parts_.folders.log};
   for (const Listeners::Held& held : listeners_.held()) {
     if (held.purpose == Purpose::kWeb) announcement.web.push_back(held.bound);

@@ -81,7 +81,7 @@ class Supervisor {
 
   void read_records(ChildProcess& child);
   void handle(Received& received);
-  void handle_serving();
+  void handle_serving(const Serving& record);
   void handle_site(const Site& record, Descriptor text);
   void want_member(bool wanted);
   void handle_listen(const Listen& record);

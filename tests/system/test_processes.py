@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -330,6 +331,21 @@ def test_a_crash_loop_is_recognised_and_said_with_the_last_words(make_site):
     print("pauses between the ends: %s s" % ", ".join("%.2f" % pause for pause in pauses))
     for pause, least in zip(pauses, (0.1, 0.2, 0.4, 0.8)):
         assert pause >= least - 0.002
+
+
+def test_a_unit_is_ready_with_its_files_when_the_application_does_not_come_up(make_site, tmp_path):
+    """systemd would end it at TimeoutStartSec, and start it anew, for ever."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(tmp_path / "notify"))
+        notices.settimeout(30)
+        site = make_site(start=False, app={"run": "exec sleep 1000", "start_timeout": "1s"},
+                         web={"files": "public"}, files={"public/page.html": "a page"},
+                         environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        site.start(wait=False)
+        assert notices.recv(4096).decode() == "READY=1\nSTATUS=The application is not up yet."
+        with site.connect() as connection:
+            assert connection.get("/page.html").body == b"a page"
+        assert status(site)["state"] == "starting"
 
 
 def test_a_command_that_does_not_exist_is_said(make_site):
