@@ -47,7 +47,7 @@ bool Http1Exchange::body_forbidden() const {
 
 // Decided with the head of the response, which has to say so.
 bool Http1Exchange::will_keep_alive(std::optional<uint64_t> length) const {
-  if (!head_.keep_alive || body_failed_ || connection_->server().draining()) return false;
+  if (!head_.keep_alive || body_failed_ || connection_->server().closes()) return false;
   if (head_.http_1_0 && !length && !no_body_) return false;
   if (body_done_) return true;
   // A body that nobody read yet: short ones are taken in afterwards.

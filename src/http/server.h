@@ -63,6 +63,12 @@ class Server final : public net::Acceptor {
   // A drain under way ends sooner: idle connections now, the others at the limit.
   void hasten(Duration limit);
   bool draining() const { return draining_ != Draining::kNo; }
+  // From now on each answer is the last of its connection, new connections included: who
+  // asks again shall find another server. Idle connections stay until close_idle().
+  void set_closing(bool closing) { closing_ = closing; }
+  void close_idle() { cancel_all(true); }
+  // Whether an answer is the last of its connection.
+  bool closes() const { return closing_ || draining(); }
   // Whether a connection that has had its answer may ask again.
   bool takes_requests() const { return draining_ != Draining::kNow; }
   int connections() const { return connections_; }
@@ -105,6 +111,7 @@ class Server final : public net::Acceptor {
   Connection* first_ = nullptr;  // all connections, doubly linked
   int connections_ = 0;
   Draining draining_ = Draining::kNo;
+  bool closing_ = false;
   IdleLimit idle_limit_{*this};
   DrainLimit drain_limit_{*this};
   std::vector<std::unique_ptr<Http1Exchange>> exchanges_;  // free ones

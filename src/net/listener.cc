@@ -1,10 +1,12 @@
 #include "net/listener.h"
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <iterator>
 
 namespace terrace::net {
 namespace {
@@ -30,6 +32,22 @@ Result<Descriptor> listen_on(const Address& address) {
   if (::bind(socket.get(), address.get(), address.length()) != 0) return fail_system("bind");
   if (::listen(socket.get(), SOMAXCONN) != 0) return fail_system("listen");
   return socket;
+}
+
+void stop_new_connections(int socket) {
+  constexpr uint32_t kFlags = 13;  // of a TCP header, RFC 9293, 3.1
+  constexpr uint32_t kSyn = 0x02;
+  constexpr uint32_t kAck = 0x10;
+  constexpr uint32_t kAll = 0xffffffff;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSyn | kAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, kAll),
+  };
+  const sock_fprog filter = {.len = std::size(program), .filter = program};
+  ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 class Listener::Acceptable {

@@ -18,6 +18,12 @@ class Acceptor {
 // Binds and listens. TCP_NODELAY is set here because accepted sockets inherit it.
 Result<Descriptor> listen_on(const Address& address);
 
+// From now on a listening socket takes no new connection, while those that are being
+// made still come to its queue: it can then be emptied and closed, and nobody who was
+// connected is cut off. Who tries meanwhile is answered once it is closed, when the
+// SYN is sent again. Where the kernel refuses, nothing changes. For every owner of it.
+void stop_new_connections(int socket);
+
 // One core's part of a listening socket that all cores (and the supervisor, which
 // owns it) share: the kernel wakes one of them per connection.
 class Listener {

@@ -19,6 +19,9 @@
 //      "site": "shop", "path": "/etc/terrace/site.toml", "version": 3,
 //      "state": "starting" | "serving" | "stopping",
 //      "release": 7,                       0: none yet
+//      "drained": false,
+//      "applied": 12,                      the site file's version in the history of a site of
+//                                          several servers; absent elsewhere
 //      "deploy": {"release": 8, "phase": "build"},   absent when none is under way
 //      "error": "…",                       absent unless a reload was refused last
 //      "program": {"version": "0.1.0", "upgrades": 0},
@@ -94,6 +97,42 @@
 //      "kept": "before-restore-2026-11-23T021500Z.sqlite3"}
 //     Answered when the instances serve again. It replaces the database: to ask whether
 //     that is wanted is the matter of who sends it.
+//
+// What follows is asked by the member of a site of several servers, which decides with
+// the members of the others. "frames" are those of upload.h.
+//
+//   {"command": "take-site", "version": 12, "check_only": false, "name": "new.toml"}, then the
+//   text in frames
+//     {"ok": true, "changed": ["web: …"], "warnings": "…"}
+//     The file is checked as a reload checks it, its ports are tried; then it is written
+//     in the place of the site file and accepted. "check_only": nothing is changed. "name"
+//     is how diagnostics call the file.
+//
+//   {"command": "build-release", "release": 8, "by": "…"}
+//     As `deploy` up to its phase "build", with that number; the release then is ready and
+//     does not serve. {"ok": true, "release": 8, "serving": 7, "seconds": 3.1}
+//   {"command": "stage-release", "release": 8, "by": "…"}
+//     The same for what another server has built and packed.
+//   {"command": "migrate-release", "release": 8, "by": "…"}
+//   {"command": "switch-release", "release": 8, "by": "…", "bake": true}
+//     Whatever ready release serves now serves no longer, this one does; 0 is the site's
+//     own folder. Phases "start" and, with "bake", "bake". Once more: nothing happens.
+//   {"command": "fail-release", "release": 8, "reason": "…"}
+//     It is given up and its files go.
+//   {"command": "pack-release", "release": 8}
+//     {"ready": true, "release": 8}, the files as a tar archive in frames, {"ok": true}.
+//
+//   {"command": "drain", "limit_seconds": 30}
+//     {"ok": true, "connections": 0}: no address of the web is listened on any more, and so
+//     many connections were still open at the limit.
+//   {"command": "undrain"}
+//     {"ok": true}
+//
+//   {"command": "store-secret", "name": "TOKEN"}, then the value in frames
+//   {"command": "remove-secret", "name": "TOKEN"}
+//     {"ok": true}; taken with the next version of the site file, or the next reload.
+//   {"command": "read-secrets"}
+//     {"ready": true}, all of them as SecretFolder::pack() writes them in frames, {"ok": true}.
 //
 //   {"command": "stop"}
 //     {"ok": true}, then the site stops as on SIGTERM. The socket is gone when it has.

@@ -24,6 +24,8 @@ constexpr size_t kReloadsWaitingMax = 4;
 Controller::Controller(Reactor& reactor, Log& log)
     : reactor_(reactor),
       log_(log),
+      secrets_answered_(reactor),
+      write_answered_(reactor),
       listener_answered_(reactor),
       reload_now_(reactor),
       reloaded_(reactor),
@@ -79,6 +81,14 @@ void Controller::handle(Received& received) {
   if (const auto ended = received.as<InstanceEnded>()) {
     return ended->slot >= kSlotsMax ? jobs_.handle(*ended) : handle_ended(*ended);
   }
+  if (const auto written = received.as<Written>()) {
+    written_[written->id] = *written;
+    return write_answered_.set();
+  }
+  if (const auto secrets = received.as<SecretsRead>()) {
+    secrets_read_ = {.error = secrets->system, .packed = received.take_descriptor()};
+    return secrets_answered_.set();
+  }
   if (const auto folder = received.as<ReleaseFolder>()) return handle_release_folder(*folder);
   if (received.as<Complete>()) return handle_complete();
   if (const auto started = received.as<WorkerStarted>()) {
@@ -118,12 +128,23 @@ void Controller::handle_welcome(const Welcome& welcome) {
 
 void Controller::handle_reload(const Reload& record, Descriptor file) {
   ++reloads_received_;
+  ask_for_reload({.error = record.system,
+                  .file = std::move(file),
+                  .secrets = std::exchange(secrets_, {}),
+                  .offer = nullptr});
+}
+
+void Controller::ask_for_reload(AskedReload asked) {
   if (reloads_.size() >= kReloadsWaitingMax) {
+    if (const std::shared_ptr<Offer> offer = reloads_.front().offer) {
+      offer->result = {.text = "error: too many changes at once\n"};
+      offer->done.set();
+    } else {
+      ++reloads_done_;
+    }
     reloads_.pop_front();
-    ++reloads_done_;
   }
-  reloads_.push_back(
-      {.error = record.system, .file = std::move(file), .secrets = std::exchange(secrets_, {})});
+  reloads_.push_back(std::move(asked));
   reload_now_.ring();
 }
 
@@ -131,6 +152,10 @@ void Controller::handle_reload(const Reload& record, Descriptor file) {
 void Controller::handle_complete() {
   complete_ = true;
   if (site_) want_member();
+  // Who listens nowhere was drained: the controller before us did that.
+  drained_ = site_ && !site_->web.listen.empty() &&
+             std::ranges::none_of(listeners_,
+                                  [](const ListenerState& each) { return each.purpose == Purpose::kWeb; });
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
   if (!releases_readable_) find_release_that_serves(all);
@@ -258,6 +283,7 @@ void Controller::tell_worker_everything() {
   if (!worker_ || !release_known_) return;
   tell_worker_site();
   tell_worker(Hold{.held = held_said_});
+  tell_worker(Drain{.drains = drained_ ? 1U : 0U});
   for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {
     const app::Lifecycle::Slot& place = lifecycle_.slots()[slot];
     if (place.current) publish(slot, place.current->generation);

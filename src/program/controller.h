@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,7 @@
 namespace terrace::program {
 
 struct Deploy;
+struct DeployStep;
 
 // One end of a channel with its watch.
 struct Link {
@@ -112,18 +114,29 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
     int error = 0;
     Descriptor packed;
   };
-  // At most a few wait: a newer file makes older ones pointless.
-  struct AskedReload {
-    int error = 0;
-    Descriptor file;
-    HandedSecrets secrets;
-  };
   // What came of a reload.
   struct ReloadResult {
     bool accepted = false;
     std::string text;  // for a person, when refused
     bool unreadable = false;
     std::vector<std::string> changed;  // what differs
+  };
+  // A version of the site file that the member offers, to be taken or only checked.
+  struct Offer {
+    explicit Offer(Reactor& reactor) : done(reactor) {}
+    uint64_t version = 0;  // in the site's history
+    std::string text;
+    std::string shown_as;  // the file, in what is said of it; empty: by its path here
+    bool check_only = false;
+    ReloadResult result;
+    Event done;
+  };
+  // At most a few wait: a newer file makes older ones pointless.
+  struct AskedReload {
+    int error = 0;
+    Descriptor file;
+    HandedSecrets secrets;
+    std::shared_ptr<Offer> offer;  // then neither file nor secrets came with it
   };
   struct PastFigures {
     uint64_t recipe = 0;
@@ -159,18 +172,37 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
 
   // controller_site.cc: the site file
   Task<void> reload_when_asked();
-  Task<ReloadResult> reload(std::string text, const HandedSecrets& secrets);
+  Task<ReloadResult> reload_from_disk(const AskedReload& asked);
+  Task<ReloadResult> reload(std::string text, const HandedSecrets& secrets, std::shared_ptr<Offer> offer);
+  void ask_for_reload(AskedReload asked);
   Task<bool> take_addresses(std::shared_ptr<const topology::Site> site, std::string& problem);
   void drop_addresses(const topology::Site& site);
   void accept(std::shared_ptr<const topology::Site> site, std::string text, const HandedSecrets& secrets);
   config::Inputs inputs_with(const HandedSecrets& secrets) const;
   void want_member();
   void restore(const Site& record, const Descriptor& text);
+  std::vector<std::string> web_addresses(const topology::Site& site) const;
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
   void consider_serving();
   Task<void> serve_without_app();
   void configure_logs();
+
+  // controller_offer.cc: what the member brings: versions of the site file, secrets
+  Task<Result<std::string>> receive_text(Conversation& talk, size_t bytes_max);
+  Task<std::string> answer_take_site(Conversation& talk, std::shared_ptr<Offer> offer);
+  Task<std::string> answer_store_secret(Conversation& talk, std::string name);
+  Task<std::string> answer_remove_secret(std::string name);
+  Task<std::string> answer_read_secrets(Conversation& talk);
+  Task<HandedSecrets> read_secrets();
+  Task<std::string> write_site_file(std::string text);
+  Task<std::string> store_secret(StoreSecret record, Descriptor value);
+  Task<std::string> wait_until_written(uint32_t id);
+
+  // controller_drain.cc
+  Task<std::string> answer_drain(Duration limit);
+  Task<std::string> answer_undrain();
+  uint64_t connections_open() const { return stats_ ? stats_->connections_open : 0; }
 
   // controller_app.cc: the instances
   topology::Machine machine() const {
@@ -209,7 +241,11 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   // controller_deploy.cc: deploys and rollbacks
   std::string why_no_deploy() const;
   std::shared_ptr<Deploy> begin_deploy(Conversation& talk, std::string by);
-  Task<std::string> go_through_phases(Deploy& deploy);
+  struct DeployPhase {
+    const char* name;
+    Task<std::string> (Controller::*run)(Deploy&);
+  };
+  Task<std::string> go_through_phases(Deploy& deploy, std::span<const DeployPhase> phases);
   Task<std::string> switch_to_release(Deploy& deploy);
   Task<std::string> bake_release(Deploy& deploy);
   Task<std::string> end_deploy(Deploy& deploy, std::string problem);
@@ -221,6 +257,18 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void went_back();
   void switch_failed(const app::Action& action);
   void serve_release(const char* prepared, const ReleaseTable& table);
+
+  // controller_steps.cc: the steps of a deploy of the whole site, one by one
+  std::string why_no_step(const DeployStep& step) const;
+  Task<std::string> answer_step(Conversation& talk, DeployStep step);
+  Task<std::string> make_staged(Deploy& deploy, std::span<const DeployPhase> phases);
+  Task<std::string> build_here(Deploy& deploy);
+  Task<std::string> stage_here(Deploy& deploy);
+  Task<std::string> migrate_here(Deploy& deploy);
+  Task<std::string> switch_here(Deploy& deploy);
+  Task<std::string> answer_fail_release(uint32_t number, std::string reason);
+  Task<std::string> answer_pack_release(Conversation& talk, uint32_t number);
+  Task<std::string> send_packed(Conversation& talk, net::Stream& packed);
 
   // controller_release.cc: the files of releases
   struct BesideJob {
@@ -241,13 +289,14 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<void> clean_up_releases();
   JobPlan job_in(const std::string& folder, const std::string& name, uint32_t number) const;
   std::vector<topology::Named> job_environment() const;
-  Task<void> run_beside(std::shared_ptr<BesideJob> beside, JobPlan plan);
+  Task<void> run_beside(std::shared_ptr<BesideJob> beside, JobPlan plan, JobLine on_line);
   Task<std::string> run_phase_job(Deploy& deploy, JobPlan plan, std::string what);
   Task<std::string> unpack_release(Deploy& deploy);
   Task<std::string> receive_upload(Deploy& deploy, net::Stream& sink);
   Task<void> link_late_writes(Deploy& deploy);
   Task<std::string> prepare_release(Deploy& deploy);
   Task<std::string> build_release(Deploy& deploy);
+  Task<std::string> measure_release(Deploy& deploy);
   Task<std::string> migrate_release(Deploy& deploy);
   void note_site_file(Deploy& deploy, const std::string& folder);
   std::string what_is_missing(const topology::Site& site) const;
@@ -284,6 +333,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void accepted(Descriptor socket, const net::Peer& peer) override;
   Task<void> serve(Descriptor socket);
   Task<std::string> answer(std::string_view line, Conversation& conversation);
+  Task<std::string> answer_as_one_of_several(std::string line, Conversation& conversation);
   Task<std::string> answer_status();
   Task<std::string> answer_reload();
   Task<std::string> answer_restart();
@@ -315,8 +365,15 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::shared_ptr<const topology::Site> site_;
   std::string site_text_;
   uint32_t version_ = 0;
-  HandedSecrets secrets_;  // for the Reload or the Site that follows them
-  std::string refused_;    // why the last reload was refused
+  uint64_t applied_ = 0;        // the version in the history of a site of several servers; 0: none
+  HandedSecrets secrets_;       // for the Reload or the Site that follows them
+  HandedSecrets secrets_read_;  // the answer to ReadSecrets
+  Event secrets_answered_;
+  bool reading_secrets_ = false;
+  uint32_t writes_asked_ = 0;
+  std::map<uint32_t, Written> written_;  // by id, until they are heard
+  Event write_answered_;
+  std::string refused_;  // why the last reload was refused
   std::vector<ListenerState> listeners_;
   Event listener_answered_;
   std::deque<AskedReload> reloads_;
@@ -359,7 +416,10 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::string migrate_problem_;   // why the first `migrate` failed
 
   std::unique_ptr<net::Listener> control_;
-  int conversations_ = 0;  // on the control socket
+  int conversations_ = 0;     // on the control socket
+  uint32_t packs_ = 0;        // of releases, ever
+  bool taking_site_ = false;  // a version of the site file is being written
+  bool drained_ = false;      // no address of the web is listened on
   bool serving_ = false;
   bool stopping_ = false;
 };

@@ -23,6 +23,7 @@ using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr int kConversationsMax = 16;
+constexpr uint32_t kDrainSecondsMax = 3600;
 constexpr milliseconds kStatsPatience{500};
 constexpr milliseconds kStatsPause{4};
 
@@ -33,6 +34,31 @@ std::string line_of(const Json& json) {
 std::string text_in(const Json& request, const char* key) {
   const Json text = request.value(key, Json());
   return text.is_string() ? text.get<std::string>() : "";
+}
+
+uint32_t number_in(const Json& request, const char* key) {
+  const Json number = request.value(key, Json());
+  return number.is_number_unsigned()
+             ? static_cast<uint32_t>(std::min<uint64_t>(number.get<uint64_t>(), UINT32_MAX))
+             : 0;
+}
+
+bool flag_in(const Json& request, const char* key) { return request.value(key, Json()) == true; }
+
+std::optional<DeployStep> step_of(const std::string& command, const Json& request) {
+  using Kind = DeployStep::Kind;
+  constexpr std::pair<std::string_view, Kind> kSteps[] = {{"build-release", Kind::kBuild},
+                                                          {"stage-release", Kind::kStage},
+                                                          {"migrate-release", Kind::kMigrate},
+                                                          {"switch-release", Kind::kSwitch}};
+  for (const auto& [name, kind] : kSteps) {
+    if (command != name || !request.value("release", Json()).is_number_unsigned()) continue;
+    return DeployStep{.kind = kind,
+                      .release = number_in(request, "release"),
+                      .by = text_in(request, "by"),
+                      .bakes = flag_in(request, "bake")};
+  }
+  return std::nullopt;
 }
 
 std::string failure(const std::string& text) { return line_of({{"ok", false}, {"error", text}}); }
@@ -234,6 +260,57 @@ Task<std::string> Controller::answer(std::string_view line, Conversation& conver
     tell_supervisor(StopSite{});
     co_return line_of({{"ok", true}});
   }
+  const std::string answered = co_await answer_as_one_of_several(std::string(line), conversation);
+  co_return answered;
+}
+
+// What the member asks, and nobody else: it decides together with other servers.
+Task<std::string> Controller::answer_as_one_of_several(std::string line, Conversation& conversation) {
+  const Json request = Json::parse(line, nullptr, false);
+  const std::string command = request.is_object() ? text_in(request, "command") : "";
+  if (command.empty()) co_return failure("unknown command");
+  if (std::optional<DeployStep> step = step_of(command, request)) {
+    const std::string stepped = co_await answer_step(conversation, std::move(*step));
+    co_return stepped;
+  }
+  if (command == "take-site") {
+    auto offer = std::make_shared<Offer>(reactor_);
+    offer->version = number_in(request, "version");
+    offer->shown_as = text_in(request, "name");
+    offer->check_only = flag_in(request, "check_only");
+    const std::string taken = co_await answer_take_site(conversation, offer);
+    co_return taken;
+  }
+  if (command == "pack-release") {
+    const std::string packed = co_await answer_pack_release(conversation, number_in(request, "release"));
+    co_return packed;
+  }
+  if (command == "fail-release") {
+    const std::string failed =
+        co_await answer_fail_release(number_in(request, "release"), text_in(request, "reason"));
+    co_return failed;
+  }
+  if (command == "drain") {
+    const std::string drained = co_await answer_drain(
+        std::chrono::seconds(std::min<uint32_t>(number_in(request, "limit_seconds"), kDrainSecondsMax)));
+    co_return drained;
+  }
+  if (command == "undrain") {
+    const std::string undrained = co_await answer_undrain();
+    co_return undrained;
+  }
+  if (command == "store-secret") {
+    const std::string stored = co_await answer_store_secret(conversation, text_in(request, "name"));
+    co_return stored;
+  }
+  if (command == "remove-secret") {
+    const std::string removed = co_await answer_remove_secret(text_in(request, "name"));
+    co_return removed;
+  }
+  if (command == "read-secrets") {
+    const std::string secrets = co_await answer_read_secrets(conversation);
+    co_return secrets;
+  }
   co_return failure("unknown command");
 }
 
@@ -302,6 +379,8 @@ Task<std::string> Controller::answer_status() {
   if (site_ && site_->db.engine == topology::DbEngine::kSqlite)
     status["backup"] = backup_json(backups_, reactor_.clock().wall());
   status["release"] = releases_.current();
+  status["drained"] = drained_;
+  if (applied_ != 0) status["applied"] = applied_;
   if (deploy_) status["deploy"] = {{"release", deploy_->number}, {"phase", deploy_->phase}};
   if (!refused_.empty()) status["error"] = refused_;
   if (const std::string problem = app_problem(); !problem.empty()) status["app_error"] = problem;

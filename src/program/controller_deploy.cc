@@ -71,6 +71,7 @@ std::string Controller::why_no_deploy() const {
   if (stopping_) return "the site stops";
   if (!site_ || !complete_) return "the site has not started yet";
   if (deploy_) return busy_text(*deploy_, reactor_.now());
+  if (taking_site_) return "the site file is being changed";
   if (first_migration_) return "the site's first `migrate` is under way";
   if (backups_.restoring()) return "a restore is under way";
   if (lifecycle_.held()) return "the application is held; try again when that is over";
@@ -102,22 +103,18 @@ Task<std::string> Controller::answer_deploy(Conversation& talk, std::string by) 
   } else {
     releases_ = table;
     log_.info("a deploy begins", {{"release", int64_t{deploy->number}}, {"by", deploy->by}});
-    problem = co_await go_through_phases(*deploy);
+    static constexpr DeployPhase kPhases[] = {
+        {"upload", &Controller::unpack_release},   {"prepare", &Controller::prepare_release},
+        {"build", &Controller::build_release},     {"migrate", &Controller::migrate_release},
+        {"start", &Controller::switch_to_release}, {kBake, &Controller::bake_release}};
+    problem = co_await go_through_phases(*deploy, kPhases);
   }
   const std::string answer = co_await end_deploy(*deploy, std::move(problem));
   co_return answer;
 }
 
-Task<std::string> Controller::go_through_phases(Deploy& deploy) {
-  struct Phase {
-    const char* name;
-    Task<std::string> (Controller::*run)(Deploy&);
-  };
-  static constexpr Phase kPhases[] = {
-      {"upload", &Controller::unpack_release},   {"prepare", &Controller::prepare_release},
-      {"build", &Controller::build_release},     {"migrate", &Controller::migrate_release},
-      {"start", &Controller::switch_to_release}, {kBake, &Controller::bake_release}};
-  for (const Phase& phase : kPhases) {
+Task<std::string> Controller::go_through_phases(Deploy& deploy, std::span<const DeployPhase> phases) {
+  for (const DeployPhase& phase : phases) {
     deploy.phase = phase.name;
     std::string problem = co_await (this->*phase.run)(deploy);
     if (deploy.cancelled && !deploy.switched) problem = "it was called off";
@@ -152,6 +149,7 @@ Task<std::string> Controller::answer_rollback(Conversation& talk, std::string by
   const std::shared_ptr<Deploy> deploy = begin_deploy(talk, std::move(by));
   deploy->number = releases_.previous();
   deploy->rollback = true;
+  deploy->fails_release = false;
   deploy->phase = "start";
   deploy->site = std::make_shared<const topology::Site>(
       topology::at_root(*site_, release_folder(folders_.state, deploy->number)));
@@ -207,6 +205,8 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
   deploy.next = releases_;
   if (deploy.rollback) {
     deploy.next.go_back("");
+  } else if (deploy.step) {
+    deploy.next.serve(deploy.number);
   } else {
     deploy.next.switch_to(deploy.number, deploy.bytes);
   }
@@ -222,8 +222,10 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
   deploy.bake.fresh_before = figures_of(deploy.bake.fresh_recipe);
   if (deploy.cancelled || stopping_) co_return "it was called off";
   deploy.switch_result.reset();
-  if (!lifecycle_.switch_over(plan_of(*deploy.site), reactor_.now()))
-    co_return "the instances cannot be switched over now";
+  // Back to where nothing was deployed yet there may be nothing to start.
+  const bool bare = deploy.number == 0 && program::awaits_release(deploy.site->path, deploy.next);
+  const app::LifecyclePlan plan = plan_of(bare ? without_release(*deploy.site) : *deploy.site);
+  if (!lifecycle_.switch_over(plan, reactor_.now())) co_return "the instances cannot be switched over now";
   settle();
   while (!deploy.switch_result) {
     deploy.changed.reset();
@@ -289,7 +291,7 @@ Task<std::string> Controller::bake_release(Deploy& deploy) {
   app::BakeVerdict verdict;
   // Files alone have nothing that could be compared.
   const bool has_app = !deploy.site->app.run.empty();
-  if (has_app && deploy.bake.limit > Duration::zero() && lifecycle_.baking()) {
+  if (has_app && deploy.bakes && deploy.bake.limit > Duration::zero() && lifecycle_.baking()) {
     deploy.talk.progress(deploy.phase, "");
     verdict = co_await bake(deploy.bake);
     // It serves, and the next start goes on with it: that the site stops is not its fault.
@@ -316,7 +318,7 @@ Task<std::string> Controller::bake_release(Deploy& deploy) {
 Task<std::string> Controller::end_deploy(Deploy& deploy, std::string problem) {
   if (problem.size() > kReasonBytesMax) problem.resize(kReasonBytesMax);
   const std::string phase = deploy.phase;
-  if (!problem.empty() && !deploy.rollback) releases_.fail(deploy.number, problem);
+  if (!problem.empty() && deploy.fails_release) releases_.fail(deploy.number, problem);
   releases_.trim();
   Result<void> saved = release_file().save(releases_);
   for (const char* prepared : {kNext, kBack}) release_file().forget(prepared);
@@ -331,12 +333,13 @@ Task<std::string> Controller::end_deploy(Deploy& deploy, std::string problem) {
                  {"serving", releases_.current()},
                  {"seconds", seconds}};
   if (problem.empty()) {
-    log_.info("the deploy is done", {{"release", int64_t{deploy.number}}});
+    log_.info(deploy.step ? "a step of a deploy is done" : "the deploy is done",
+              {{"release", int64_t{deploy.number}}, {"phase", phase}});
   } else {
     answer["error"] = problem;
     answer["phase"] = phase;
     answer["output"] = deploy.last_lines;
-    log_.error("the deploy failed",
+    log_.error(deploy.step ? "a step of a deploy failed" : "the deploy failed",
                {{"release", int64_t{deploy.number}}, {"phase", phase}, {"reason", problem}});
   }
   deploy_.reset();

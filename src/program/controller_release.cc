@@ -235,10 +235,8 @@ Task<void> Controller::clean_up_releases() {
 
 // ---- upload
 
-Task<void> Controller::run_beside(std::shared_ptr<BesideJob> beside, JobPlan plan) {
-  Deploy& deploy = *deploy_;
-  beside->result = co_await jobs_.run(
-      site_, std::move(plan), [&deploy](std::string_view line) { deploy.talk.progress(deploy.phase, line); });
+Task<void> Controller::run_beside(std::shared_ptr<BesideJob> beside, JobPlan plan, JobLine on_line) {
+  beside->result = co_await jobs_.run(site_, std::move(plan), std::move(on_line));
   beside->ended.set();
 }
 
@@ -255,7 +253,8 @@ Task<std::string> Controller::unpack_release(Deploy& deploy) {
   plan.command = kUnpack;
   plan.input = std::move(input->second);
   auto tar = std::make_shared<BesideJob>(reactor_);
-  scope_.spawn(run_beside(tar, std::move(plan)));
+  scope_.spawn(run_beside(tar, std::move(plan),
+                          [&deploy](std::string_view line) { deploy.talk.progress(deploy.phase, line); }));
   deploy.talk.say(fmt::format(R"({{"ready":true,"release":{}}})", deploy.number));
   const std::string cut = co_await receive_upload(deploy, sink);
   if (!cut.empty()) jobs_.cancel(name);
@@ -373,6 +372,11 @@ Task<std::string> Controller::build_release(Deploy& deploy) {
         co_await run_phase_job(deploy, std::move(plan), fmt::format("`{}`", app.build));
     if (!problem.empty()) co_return problem;
   }
+  const std::string problem = co_await measure_release(deploy);
+  co_return problem;
+}
+
+Task<std::string> Controller::measure_release(Deploy& deploy) {
   JobPlan measure = job_in(release_folder(folders_.state, deploy.number), "measure", deploy.number);
   measure.command = kMeasure;
   measure.limit = kFilesLimit;

@@ -38,15 +38,14 @@ Task<void> Controller::reload_when_asked() {
     while (reloads_.empty()) co_await reload_now_.wait(std::chrono::hours(1));
     const AskedReload asked = std::move(reloads_.front());
     reloads_.pop_front();
-    Result<std::string> text = asked.error != 0 ? fail_system("open", asked.error)
-                                                : read_text_descriptor(asked.file.get(), kSiteBytesMax);
-    ReloadResult result;
-    if (text) {
-      result = co_await reload(std::move(*text), asked.secrets);
-    } else {
-      result = {.text = fmt::format("error: the site file cannot be read: {}\n", describe(text.error())),
-                .unreadable = true};
+    if (const std::shared_ptr<Offer> offer = asked.offer) {
+      const HandedSecrets secrets = co_await read_secrets();
+      offer->result = co_await reload(offer->text, secrets, offer);
+      offer->done.set();
+      settle();
+      continue;
     }
+    ReloadResult result = co_await reload_from_disk(asked);
     last_reload_ = result;
     ++reloads_done_;
     reloaded_.set();
@@ -62,7 +61,27 @@ Task<void> Controller::reload_when_asked() {
   }
 }
 
-Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets) {
+Task<Controller::ReloadResult> Controller::reload_from_disk(const AskedReload& asked) {
+  Result<std::string> text = asked.error != 0 ? fail_system("open", asked.error)
+                                              : read_text_descriptor(asked.file.get(), kSiteBytesMax);
+  ReloadResult result = {.unreadable = true};
+  if (!text) {
+    result.text = fmt::format("error: the site file cannot be read: {}\n", describe(text.error()));
+    co_return result;
+  }
+  if (applied_ != 0 && *text != site_text_) {
+    co_return ReloadResult{
+        .text = fmt::format("error: the site file is not version {}, which all servers of this site run\n"
+                            "  = fix: `terrace apply {}` gives it to all of them\n",
+                            applied_, welcome_.site_path.view())};
+  }
+  result = co_await reload(std::move(*text), asked.secrets, nullptr);
+  co_return result;
+}
+
+// Whole or not at all: everything that can refuse it comes before the first change.
+Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets,
+                                                  std::shared_ptr<Offer> offer) {
   const std::string path(welcome_.site_path.view());
   if (deploy_) co_return ReloadResult{.text = "error: a deploy is under way; reload when it is done\n"};
   if (!releases_readable_) load_releases();
@@ -71,6 +90,7 @@ Task<Controller::ReloadResult> Controller::reload(std::string text, const Handed
   count_from_release(options, path, folders_.state);
   options.root = release_root(folders_.state, releases_);
   options.inputs = inputs_with(secrets);
+  if (offer) options.shown_as = offer->shown_as;
   const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
   std::string problem;
@@ -83,6 +103,20 @@ Task<Controller::ReloadResult> Controller::reload(std::string text, const Handed
   }
   ReloadResult result{.accepted = true, .text = loaded.text};
   if (site_) result.changed = topology::difference(*site_, *loaded.site);
+  if (offer && offer->check_only) {
+    if (site_) drop_addresses(*site_);
+    co_return result;
+  }
+  if (offer) {
+    taking_site_ = true;
+    const std::string unwritten = co_await write_site_file(text);
+    taking_site_ = false;
+    if (!unwritten.empty()) {
+      if (site_) drop_addresses(*site_);
+      co_return ReloadResult{.text = fmt::format("error: {} cannot be written: {}\n", path, unwritten)};
+    }
+    applied_ = offer->version;
+  }
   accept(loaded.site, std::move(text), secrets);
   drop_addresses(*loaded.site);
   co_return result;
@@ -101,7 +135,7 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
     (void)record.requested.set(address);
     tell_supervisor(record);
   };
-  for (const std::string& address : site->web.listen) want(Purpose::kWeb, address);
+  for (const std::string& address : web_addresses(*site)) want(Purpose::kWeb, address);
   want(Purpose::kAdmin, site->site.admin);
   const auto unanswered = [&](const std::pair<Purpose, std::string>& each) {
     const ListenerState* state = listener(each.first, each.second);
@@ -124,6 +158,11 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   co_return false;
 }
 
+// None while the server is drained.
+std::vector<std::string> Controller::web_addresses(const topology::Site& site) const {
+  return drained_ ? std::vector<std::string>() : site.web.listen;
+}
+
 std::string Controller::listen_problem() const {
   std::string problem;
   const bool some_web = std::ranges::any_of(listeners_, [](const ListenerState& each) {
@@ -138,10 +177,10 @@ std::string Controller::listen_problem() const {
 }
 
 void Controller::drop_addresses(const topology::Site& site) {
+  const std::vector<std::string> web = web_addresses(site);
   for (const ListenerState& each : std::vector(listeners_)) {
-    const bool wanted = each.purpose == Purpose::kAdmin
-                            ? each.requested == site.site.admin
-                            : std::ranges::find(site.web.listen, each.requested) != site.web.listen.end();
+    const bool wanted = each.purpose == Purpose::kAdmin ? each.requested == site.site.admin
+                                                        : std::ranges::find(web, each.requested) != web.end();
     if (wanted) continue;
     Unlisten record{.purpose = each.purpose};
     (void)record.requested.set(each.requested);
@@ -172,7 +211,8 @@ void Controller::accept(std::shared_ptr<const topology::Site> site, std::string 
   ++version_;
   if (const Result<Descriptor> kept = make_text_descriptor(site_text_)) {
     if (secrets.packed) tell_supervisor(Secrets{}, secrets.packed.get());
-    Site record{.version = version_, .bytes = site_text_.size(), .path = welcome_.site_path};
+    Site record{
+        .version = version_, .applied = applied_, .bytes = site_text_.size(), .path = welcome_.site_path};
     tell_supervisor(record, kept->get());
   }
   log_.info("the site file is accepted", {{"version", static_cast<int64_t>(version_)}});
@@ -211,6 +251,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
   site_ = loaded.site;
   site_text_ = std::move(*read);
   version_ = record.version;
+  applied_ = record.applied;
   configure_logs();
 }
 

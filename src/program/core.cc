@@ -14,6 +14,8 @@ constexpr int kTicksPerFlush = 2;
 // How long an idle connection may still ask a worker that has a successor. Shorter
 // than the drain of an instance (app::kDrainMax): this worker does not hear of new ones.
 constexpr Duration kIdleAtRetirement = std::chrono::seconds(15);
+// For connections that were being made when their address was given up.
+constexpr Duration kListenerLinger = std::chrono::milliseconds(100);
 constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
@@ -155,6 +157,7 @@ void Core::remove_listener(Purpose purpose, std::string_view requested) {
 }
 
 Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
+  if (!stopping_) co_await sleep(reactor_, kListenerLinger);
   if (heard->listener) co_await heard->listener->close();
 }
 
@@ -196,6 +199,21 @@ void Core::apply_limits(const topology::Site& site) {
 void Core::hold(bool held) {
   held_ = held;
   if (site_) apply_limits(*site_->site);
+}
+
+void Core::drain(bool drains) {
+  if (drained_ == drains) return;
+  drained_ = drains;
+  server_.set_closing(drains);
+  ++drains_;
+  if (drains) scope_.spawn(end_idle_of_drain(drains_));
+}
+
+// A client whose next request is on its way gets its answer; one that sends none by
+// then will find another server.
+Task<void> Core::end_idle_of_drain(uint32_t drain) {
+  co_await sleep(reactor_, kIdleAtRetirement);
+  if (drained_ && drains_ == drain) server_.close_idle();
 }
 
 Task<void> Core::retire_site(std::unique_ptr<ServedSite> old) { co_await old->files->close(); }

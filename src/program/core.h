@@ -62,6 +62,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   void update_instance(const app::InstanceUpdate& update);
   // Requests wait for instances until that is over.
   void hold(bool held);
+  // This server is drained: each answer is the last of its connection.
+  void drain(bool drains);
   void mark_instances() { backends_.mark(); }
   void forget_unnamed_instances() { backends_.forget_unnamed(); }
   // Stops accepting and finishes what is in flight, at most for `limit`; core_stopped() then.
@@ -93,6 +95,7 @@ class Core final : public http::Handler, app::InstanceEvents {
 
   Task<void> run_ticks();
   Task<void> run_stop(Duration idle, Duration limit);
+  Task<void> end_idle_of_drain(uint32_t drain);
   Task<void> retire_site(std::unique_ptr<ServedSite> old);
   Task<void> close_listener(std::unique_ptr<Heard> heard);
   void open_listener(Heard& heard);
@@ -138,6 +141,8 @@ class Core final : public http::Handler, app::InstanceEvents {
   uint64_t written_said_ = 0;  // of the present access log
   uint64_t dropped_said_ = 0;
   bool held_ = false;
+  bool drained_ = false;
+  uint32_t drains_ = 0;    // how often that has changed
   bool stopping_ = false;  // takes no listener and no site any more
   bool stopped_ = false;
 };

@@ -18,6 +18,16 @@
 
 namespace terrace::program {
 
+// One step of a deploy of the whole site, of which this server is one: the member asks for
+// them one by one (control.h), each for a release that may come from another server.
+struct DeployStep {
+  enum class Kind : uint8_t { kBuild, kStage, kMigrate, kSwitch };
+  Kind kind = Kind::kBuild;
+  uint32_t release = 0;  // only of kSwitch 0: the site's own folder
+  std::string by;
+  bool bakes = false;  // kSwitch: the release before waits until the new one has proved itself
+};
+
 struct Deploy {
   Deploy(Reactor& reactor, Conversation& conversation)
       : talk(conversation), began(reactor.now()), changed(reactor) {}
@@ -28,6 +38,9 @@ struct Deploy {
   Time began;
   int64_t since = 0;  // the same, in seconds since 1970
   bool rollback = false;
+  std::optional<DeployStep::Kind> step;  // none: it is of this server alone
+  bool bakes = true;
+  bool fails_release = true;  // when it fails nobody needs the release any more
 
   std::string phase;                   // "build"
   std::string job;                     // that runs now; empty: none

@@ -121,6 +121,14 @@ enum class Kind : uint32_t {
   kSecrets,
   // controller -> worker
   kBackupReport,
+  kDrain,
+  // controller -> supervisor
+  kWriteSite,
+  kStoreSecret,
+  kReadSecrets,
+  // supervisor -> controller
+  kWritten,
+  kSecretsRead,
 };
 
 // ---- supervisor -> controller and worker ---------------------------------
@@ -293,6 +301,22 @@ struct ReleaseFolder {
   Text<256> error;
 };
 
+// The answer to WriteSite and StoreSecret.
+struct Written {
+  static constexpr Kind kKind = Kind::kWritten;
+  Kind kind = kKind;
+  uint32_t id = 0;
+  uint32_t failed = 0;
+  Text<256> error;
+};
+
+// The secrets as they are on disk now, as beside a Secrets record.
+struct SecretsRead {
+  static constexpr Kind kKind = Kind::kSecretsRead;
+  Kind kind = kKind;
+  int32_t system = 0;  // errno: they could not be read, and nothing is beside the record
+};
+
 // ---- controller -> supervisor ----------------------------------------------
 
 // Bind and listen; the answer is one Listener or ListenFailed. An address that is
@@ -425,6 +449,29 @@ struct MemberWanted {
   uint32_t wanted = 0;
 };
 
+// Write the site file: its whole text in a sealed memfd beside the record. Which file
+// that is the supervisor knows from its own start.
+struct WriteSite {
+  static constexpr Kind kKind = Kind::kWriteSite;
+  Kind kind = kKind;
+  uint32_t id = 0;  // of the answer, a Written
+};
+
+// Set a secret, its value in a sealed memfd beside the record, or remove one.
+struct StoreSecret {
+  static constexpr Kind kKind = Kind::kStoreSecret;
+  Kind kind = kKind;
+  uint32_t id = 0;  // of the answer, a Written
+  uint32_t removes = 0;
+  Text<256> name;
+};
+
+// Asks for a SecretsRead.
+struct ReadSecrets {
+  static constexpr Kind kKind = Kind::kReadSecrets;
+  Kind kind = kKind;
+};
+
 // End everything, as SIGTERM to the supervisor does; `exit_code` is what
 // `terrace up` then returns.
 struct StopSite {
@@ -445,6 +492,7 @@ struct Site {
   static constexpr Kind kKind = Kind::kSite;
   Kind kind = kKind;
   uint32_t version = 0;  // grows with every accepted file
+  uint64_t applied = 0;  // its version in the history of a site of several servers; 0: none
   uint64_t bytes = 0;
   Path path;  // where the text came from: relative names in it count from there
   // To the worker: whose files it serves; 0: none, those of the site's folder.
@@ -485,6 +533,14 @@ struct Hold {
   static constexpr Kind kKind = Kind::kHold;
   Kind kind = kKind;
   uint32_t held = 0;  // 0: no longer
+};
+
+// This server is drained: each answer is the last one of its connection, as new ones are
+// accepted elsewhere from now on.
+struct Drain {
+  static constexpr Kind kKind = Kind::kDrain;
+  Kind kind = kKind;
+  uint32_t drains = 0;  // 0: no longer
 };
 
 // What /metrics shall say about backups; the newest holds.

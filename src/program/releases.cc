@@ -83,6 +83,14 @@ uint32_t ReleaseTable::begin(int64_t now) {
   return last;
 }
 
+void ReleaseTable::begin(uint32_t number, int64_t now) {
+  std::erase(served, number);
+  std::erase_if(releases, [number](const Release& each) { return each.number == number; });
+  const auto place = std::ranges::upper_bound(releases, number, {}, &Release::number);
+  releases.insert(place, {.number = number, .made = now, .reason = {}});
+  last = std::max(last, number);
+}
+
 void ReleaseTable::fail(uint32_t number, std::string reason) {
   const auto found = std::ranges::find(releases, number, &Release::number);
   if (found == releases.end()) return;
@@ -91,11 +99,24 @@ void ReleaseTable::fail(uint32_t number, std::string reason) {
   std::erase(served, number);
 }
 
-void ReleaseTable::switch_to(uint32_t number, uint64_t bytes) {
+void ReleaseTable::make_ready(uint32_t number, uint64_t bytes) {
   const auto found = std::ranges::find(releases, number, &Release::number);
   if (found == releases.end()) return;
   found->state = ReleaseState::kReady;
   found->bytes = bytes;
+}
+
+void ReleaseTable::switch_to(uint32_t number, uint64_t bytes) {
+  if (find(number) == nullptr) return;
+  make_ready(number, bytes);
+  served.push_back(number);
+}
+
+void ReleaseTable::serve(uint32_t number) {
+  if (number == current()) return;
+  if (number == 0) return served.clear();
+  if (number == previous()) return served.pop_back();
+  std::erase(served, number);
   served.push_back(number);
 }
 

@@ -57,9 +57,15 @@ struct ReleaseTable {
 
   // The next number, building.
   uint32_t begin(int64_t now);
+  // The same for a number that another server gave: building, whatever it was here.
+  void begin(uint32_t number, int64_t now);
   void fail(uint32_t number, std::string reason);
+  // It could serve, and does not yet.
+  void make_ready(uint32_t number, uint64_t bytes);
   // It is ready and serves.
   void switch_to(uint32_t number, uint64_t bytes);
+  // A ready one serves, or the one before it again; 0: the site file's folder.
+  void serve(uint32_t number);
   // The one before serves again. `reason`: why the current one failed; empty: it only leaves.
   void go_back(std::string reason);
   // Fails what still builds: nobody is about it any more. True when there was any.

@@ -67,6 +67,35 @@ TEST(ReleaseTable, TheCurrentOneStaysHoweverManyNewerOnesWereLeft) {
   EXPECT_THAT(numbers(table), ElementsAre(2, 5, 6, 7));
 }
 
+TEST(ReleaseTable, ANumberThatAnotherServerGaveTakesItsPlaceAndCountsForTheNextOne) {
+  ReleaseTable table;
+  deploy(table);
+  table.begin(7, 0);
+  table.begin(4, 0);
+  EXPECT_THAT(numbers(table), ElementsAre(1, 4, 7));
+  EXPECT_EQ(table.last, 7U);
+  table.fail(7, "it was cut off");
+  table.begin(7, 0);
+  EXPECT_EQ(table.find(7)->state, ReleaseState::kBuilding);
+  table.make_ready(7, 10);
+  EXPECT_EQ(table.current(), 1U);
+  EXPECT_EQ(parse_releases(text_of(table)), table);
+}
+
+TEST(ReleaseTable, AnyReadyOneMayServeAndTheOneBeforeComesBackWithItsOwnPast) {
+  ReleaseTable table;
+  for (int i = 0; i < 3; ++i) deploy(table);
+  table.serve(2);
+  EXPECT_THAT(table.served, ElementsAre(1, 2));
+  table.serve(3);
+  table.serve(1);
+  EXPECT_THAT(table.served, ElementsAre(2, 3, 1));
+  table.serve(1);
+  EXPECT_THAT(table.served, ElementsAre(2, 3, 1));
+  table.serve(0);
+  EXPECT_THAT(table.served, IsEmpty());
+}
+
 TEST(ReleaseTable, OneThatWentBackByItselfFailedAndIsNoTarget) {
   ReleaseTable table;
   deploy(table);

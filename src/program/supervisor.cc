@@ -25,7 +25,6 @@
 #include "program/output.h"
 #include "program/process_title.h"
 #include "program/release_folders.h"
-#include "program/secrets.h"
 #include "program/service_notice.h"
 #include "program/site_folders.h"
 #include "program/terrace_log.h"
@@ -341,6 +340,10 @@ void Supervisor::handle(Received& received) {
     return;
   }
   if (received.as<Upgrade>()) return begin_upgrade();
+  if (const auto site = received.as<WriteSite>()) return handle_write_site(*site, received.take_descriptor());
+  if (const auto secret = received.as<StoreSecret>())
+    return handle_store_secret(*secret, received.take_descriptor());
+  if (received.as<ReadSecrets>()) return handle_read_secrets();
   log_.error("refused a record of the controller", {{"kind", static_cast<int64_t>(received.kind())}});
 }
 
@@ -435,16 +438,6 @@ void Supervisor::send_site_file() {
   struct stat about{};
   const bool readable = file && ::fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode);
   tell(controller_, Reload{.system = readable ? 0 : errno}, readable ? file.get() : -1);
-}
-
-void Supervisor::send_secrets() {
-  Result<std::string> packed = SecretFolder(secrets_folder(parts_.folders)).pack();
-  Result<Descriptor> memory = packed ? make_text_descriptor(*packed) : std::unexpected(packed.error());
-  // What we fork later must not find them in our memory.
-  if (packed) ::explicit_bzero(packed->data(), packed->size());
-  if (memory) return tell(controller_, Secrets{}, memory->get());
-  log_.error("the secrets cannot be read", {{"error", describe(memory.error())}});
-  tell(controller_, Secrets{.system = memory.error().system != 0 ? memory.error().system : EACCES});
 }
 
 void Supervisor::report(const Instances::Running& running) {

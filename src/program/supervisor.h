@@ -91,7 +91,14 @@ class Supervisor {
   void answer_release(uint32_t number, const Result<void>& done);
   void say_if_limits_are_weak(const StartInstance& record);
   void send_site_file();
+
+  // supervisor_files.cc
   void send_secrets();
+  Descriptor pack_secrets(int32_t& system) const;
+  void handle_write_site(const WriteSite& record, const Descriptor& text);
+  void handle_store_secret(const StoreSecret& record, const Descriptor& value);
+  void handle_read_secrets();
+  void answer_written(uint32_t id, const Result<void>& done);
 
   void announce(const Listeners::Held& held, bool worker_too);
   void report(const Instances::Running& running);

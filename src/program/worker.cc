@@ -306,6 +306,10 @@ void Worker::handle(Received& message) {
       if (const auto record = message.as<Hold>())
         on_cores([held = record->held != 0](Core& core) { core.hold(held); });
       return;
+    case Kind::kDrain:
+      if (const auto record = message.as<Drain>())
+        on_cores([drains = record->drains != 0](Core& core) { core.drain(drains); });
+      return;
     case Kind::kBackupReport:
       if (const auto record = message.as<BackupReport>()) take_backup_report(*record);
       return;

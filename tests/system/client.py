@@ -5,6 +5,7 @@ responses strictly: what a lenient client would forgive is a `Strict` error here
 Every read has a deadline; nothing here sleeps.
 """
 
+import itertools
 import re
 import socket
 import threading
@@ -319,12 +320,15 @@ class Load:
                 connection.close()
                 if connection.received or not self.resend:
                     raise
-        connection = Connection(self.port, self.deadline)
+        connection = self._connect()
         try:
             return connection, connection.request(self.method, self.path, body=self.body)
         except BaseException:
             connection.close()
             raise
+
+    def _connect(self) -> Connection:
+        return Connection(self.port, self.deadline)
 
     def _note_failure(self, what: str):
         with self._changed:
@@ -341,3 +345,22 @@ class Load:
             self.result.statuses[response.status] = self.result.statuses.get(response.status, 0) + 1
             self.result.slowest = max(self.result.slowest, now - began)
             self._changed.notify_all()
+
+
+class RoundRobin(Load):
+    """A load over several ports, as a client that was given several addresses makes it:
+    where nobody listens it tries the next one."""
+
+    def __init__(self, ports: list[int], path: str = "/", **options):
+        super().__init__(ports[0], path, **options)
+        self.ports = ports
+        self.turn = itertools.count()
+
+    def _connect(self) -> Connection:
+        first = next(self.turn)
+        for attempt in range(len(self.ports)):
+            try:
+                return Connection(self.ports[(first + attempt) % len(self.ports)], self.deadline)
+            except ConnectionRefusedError:
+                continue
+        raise ConnectionRefusedError("nobody listens on %s" % self.ports)

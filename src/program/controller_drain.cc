@@ -1,0 +1,57 @@
+// The controller's part about draining this server: it answers what it has and takes no
+// new connection, until it is told otherwise. Its application goes on running.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "program/controller.h"
+
+namespace terrace::program {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLook{100};
+// The worker closes a listening socket a little after it was given up (core.cc).
+constexpr int kListenAttempts = 20;
+
+std::string line_of(const Json& json) { return json.dump() + "\n"; }
+
+}  // namespace
+
+// Answered when no connection is open any more, or after `limit`.
+Task<std::string> Controller::answer_drain(Duration limit) {
+  if (!site_ || !complete_) co_return line_of({{"ok", false}, {"error", "the site has not started yet"}});
+  const Time deadline = reactor_.now() + limit;
+  if (!std::exchange(drained_, true)) log_.info("this server is drained");
+  // First the answers that say so, then no more connections.
+  tell_worker(Drain{.drains = 1});
+  drop_addresses(*site_);
+  co_await sleep(reactor_, kLook);
+  for (;;) {
+    co_await refresh_stats();
+    if (!drained_ || !worker_ || connections_open() == 0 || reactor_.now() >= deadline) break;
+    co_await sleep(reactor_, kLook);
+  }
+  if (!drained_) co_return line_of({{"ok", false}, {"error", "it was undrained meanwhile"}});
+  co_return line_of({{"ok", true}, {"connections", worker_ ? connections_open() : 0}});
+}
+
+Task<std::string> Controller::answer_undrain() {
+  if (!site_ || !complete_) co_return line_of({{"ok", false}, {"error", "the site has not started yet"}});
+  if (std::exchange(drained_, false)) log_.info("this server is no longer drained");
+  tell_worker(Drain{.drains = 0});
+  std::string problem;
+  for (int attempt = 0; attempt < kListenAttempts; ++attempt) {
+    const std::shared_ptr<const topology::Site> site = site_;
+    const bool bound = co_await take_addresses(site, problem);
+    if (bound || drained_) break;
+    co_await sleep(reactor_, kLook);
+  }
+  if (drained_) problem = "it was drained meanwhile";
+  if (problem.empty()) co_return line_of({{"ok", true}});
+  co_return line_of({{"ok", false}, {"error", problem}});
+}
+
+}  // namespace terrace::program
