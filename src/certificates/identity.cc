@@ -104,7 +104,10 @@ bool Identity::has_role(std::string_view role) const { return std::ranges::binar
 Result<Identity> read_identity(std::string_view der) {
   const Result<CertificateHandle> certificate = parse_der(der);
   if (!certificate) return std::unexpected(certificate.error());
-  x509_st* x509 = certificate->get();
+  return read_identity(certificate->get());
+}
+
+Result<Identity> read_identity(x509_st* x509) {
   Identity read;
   if (X509_get_version(x509) != X509_VERSION_3) return refuse("not an X.509 certificate of version 3");
   if (X509_check_ca(x509) != 0) return refuse("of an authority, not of a server");
@@ -115,7 +118,7 @@ Result<Identity> read_identity(std::string_view der) {
                      read_time(X509_get0_notAfter(x509), read.expires) && read.issued < read.expires;
   if (!times) return refuse("its dates cannot be read");
   read.issued += kBackdated;
-  read.fingerprint = fingerprint_of(der);
+  read.fingerprint = fingerprint_of(der_of(x509));
   ERR_clear_error();
   return read;
 }
@@ -123,7 +126,7 @@ Result<Identity> read_identity(std::string_view der) {
 Result<Identity> read_identity_pem(std::string_view pem) {
   const Result<std::vector<CertificateHandle>> all = parse_pem(pem, 1 + 2);
   if (!all) return std::unexpected(all.error());
-  return read_identity(der_of(all->front().get()));
+  return read_identity(all->front().get());
 }
 
 }  // namespace terrace::certificates

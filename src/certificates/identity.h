@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 
+struct x509_st;
+
 namespace terrace::certificates {
 
 // A certificate begins so much before it is issued: the clock of a server that checks
@@ -51,6 +53,8 @@ struct Identity {
 // Reads a server's certificate; kInvalid when it has another form than ours. Does not
 // check who has signed it, nor when.
 Result<Identity> read_identity(std::string_view der);
+// The same of one that is parsed already, which is what takes the time.
+Result<Identity> read_identity(x509_st* certificate);
 // The first certificate of a PEM file.
 Result<Identity> read_identity_pem(std::string_view pem);
 

@@ -231,7 +231,7 @@ std::expected<Identity, Reason> Verifier::check_with(const Trust& trust, const n
   const int error = X509_STORE_CTX_get_error(verification.get());
   ERR_clear_error();
   if (verified != 1) return std::unexpected(reason_of(error));
-  Result<Identity> identity = read_identity(shown.certificates_der.front());
+  Result<Identity> identity = read_identity(peer->get());
   if (!identity) return std::unexpected(Reason::kMalformed);
   if (identity->site != trust.site) return std::unexpected(Reason::kWrongSite);
   if (!shown.expected_name.empty() && identity->server != shown.expected_name) {
