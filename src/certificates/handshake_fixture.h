@@ -45,6 +45,7 @@ inline std::shared_ptr<const net::TlsContext> context_of(net::TlsContext::Side s
 struct End {
   net::Stream stream;
   Result<void> shaken;
+  std::string shown;  // by a peer that was refused
   bool done = false;
 };
 
@@ -52,6 +53,7 @@ inline Task<void> shake(End& end, std::shared_ptr<const net::TlsContext> context
                         Duration limit) {
   const Time deadline = end.stream.reactor().now() + limit;
   end.shaken = co_await end.stream.start_tls(std::move(context), expected, deadline);
+  end.shown = end.stream.refused_certificate();
   if (!end.shaken) end.stream.close();
   end.done = true;
 }

@@ -69,6 +69,7 @@ class HostileTest : public testing::Test {
     const Result<void> told = told_to(context_of(Side::kClient, stranger, verifier()), of_server);
     ASSERT_FALSE(meeting_.server.shaken);
     EXPECT_STREQ(meeting_.server.shaken.error().text, text_of(reason));
+    EXPECT_NE(meeting_.server.shown, "");
     ASSERT_FALSE(told);
     EXPECT_TRUE(std::string_view(told.error().text).starts_with("the other end")) << describe(told.error());
   }

@@ -18,6 +18,12 @@ milliseconds since_epoch(WallTime time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch());
 }
 
+std::string claimed_name(std::string_view der) {
+  if (der.empty()) return {};
+  const Result<certificates::Identity> identity = certificates::read_identity(der);
+  return identity ? identity->server : "a certificate of another form";
+}
+
 }  // namespace
 
 // ---- frames on a stream
@@ -183,7 +189,10 @@ Task<Result<void>> ChannelServer::greet(Connection& connection, Channel& channel
   if (!credentials.listening)
     co_return fail(Code::kUnavailable, "channel", "this server has no certificate yet");
   const Result<void> shaken = co_await connection.stream.start_tls(credentials.listening, "", deadline);
-  if (!shaken) co_return shaken;
+  if (!shaken) {
+    connection.asker.claimed = claimed_name(connection.stream.refused_certificate());
+    co_return shaken;
+  }
   if (const std::string_view der = connection.stream.peer_certificate(); !der.empty()) {
     Result<certificates::Identity> identity = certificates::read_identity(der);
     if (!identity) co_return std::unexpected(identity.error());

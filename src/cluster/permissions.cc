@@ -5,8 +5,9 @@
 
 namespace terrace::cluster {
 
-std::string_view Asker::name() const {
-  return identity ? std::string_view(identity->server) : "a server without a certificate";
+std::string Asker::name() const {
+  if (identity) return identity->server;
+  return claimed.empty() ? "a server without a certificate" : claimed + ", not proven";
 }
 
 std::string Asker::address() const {

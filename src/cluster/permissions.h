@@ -19,9 +19,11 @@ namespace terrace::cluster {
 struct Asker {
   std::optional<certificates::Identity> identity;
   net::Peer from;
+  // Who a refused certificate says it is, which proves nothing: for a log.
+  std::string claimed;
 
-  // For logs and people: "web1", or "a server without a certificate".
-  std::string_view name() const;
+  // For logs and people: "web1", "web1, not proven", or "a server without a certificate".
+  std::string name() const;
   // "10.0.0.12"
   std::string address() const;
 };

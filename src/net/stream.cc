@@ -234,6 +234,10 @@ std::string_view Stream::peer_certificate() const {
   return tls_ ? std::string_view(tls_->peer_certificate()) : std::string_view();
 }
 
+std::string_view Stream::refused_certificate() const {
+  return tls_ ? std::string_view(tls_->refused_certificate()) : std::string_view();
+}
+
 void Stream::interrupt_read() {
   if (!watch_.reader) return;
   read_interrupted_ = true;

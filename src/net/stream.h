@@ -68,6 +68,8 @@ class Stream {
   bool encrypted() const { return tls_ != nullptr; }
   // The peer's certificate in DER; empty when it showed none, or without TLS.
   std::string_view peer_certificate() const;
+  // What a peer showed that was refused, in DER: proves nothing, for a log.
+  std::string_view refused_certificate() const;
   // Writes all of it, waiting at most until the deadline for each bit of progress.
   Task<Result<void>> write_all(std::string_view bytes, Duration progress_max);
 

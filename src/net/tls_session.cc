@@ -224,6 +224,7 @@ int TlsSession::verify(X509_STORE_CTX* store) {
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
   }
+  if (!der.empty()) refused_certificate_ = der.front();
   refused_ = {.code = Code::kInvalid, .place = "peer certificate", .text = refusal->text};
   X509_STORE_CTX_set_error(store, verification_error(refusal->alert));
   return 0;

@@ -56,6 +56,7 @@ class TlsSession {
 
   // DER; empty when the peer showed none.
   const std::string& peer_certificate() const { return peer_certificate_; }
+  const std::string& refused_certificate() const { return refused_certificate_; }
 
  private:
   friend class TlsContext;
@@ -84,6 +85,7 @@ class TlsSession {
   Error failed_{};
   bool broken_ = false;  // nothing more can be read or written: failed_ says why
   std::string peer_certificate_;
+  std::string refused_certificate_;
 };
 
 }  // namespace terrace::net
