@@ -172,6 +172,31 @@ std::string etcd_put_key(std::string_view key, std::string_view value, int64_t r
   return Json{{"compare", compare}, {"success", success}, {"failure", failure}}.dump();
 }
 
+std::string etcd_read_key(std::string_view key) {
+  return Json{{"success", Json::array({range_request(range_of_key(key))})}}.dump();
+}
+
+std::string etcd_attempt_clear(int64_t attempt) {
+  const Json all = range_of_prefix(std::string(kEtcdEntries));
+  return Json{{"compare", Json::array({unchanged(kEtcdAttempt, attempt)})},
+              {"success", Json::array({Json{{"requestDeleteRange", all}}})}}
+      .dump();
+}
+
+std::string etcd_attempt_copy(std::span<const Entry> entries, int64_t attempt) {
+  Json puts = Json::array();
+  for (const Entry& entry : entries) puts.push_back(put_request(entry_key(entry.key), entry.value));
+  return Json{{"compare", Json::array({unchanged(kEtcdAttempt, attempt)})}, {"success", puts}}.dump();
+}
+
+std::string etcd_attempt_end(const Placement& placement, int64_t placement_revision, int64_t attempt) {
+  const Json compare =
+      Json::array({unchanged(kEtcdAttempt, attempt), unchanged(kEtcdPlacement, placement_revision)});
+  return Json{{"compare", compare},
+              {"success", Json::array({put_request(kEtcdPlacement, to_json(placement))})}}
+      .dump();
+}
+
 Result<EtcdAnswer> parse_etcd_answer(std::string_view body) {
   const Json json = parse(body);
   const Json* header = member(json, "header");

@@ -9,6 +9,7 @@
 // away, nothing is read or written here any more, whoever still believes otherwise.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,14 @@ std::string etcd_changes(int64_t revision);
 std::string etcd_revision(bool newest);
 // Writes `value` to a key of ours beside the entries when its mod_revision is `revision`.
 std::string etcd_put_key(std::string_view key, std::string_view value, int64_t revision);
+
+// One of our keys beside the entries.
+std::string etcd_read_key(std::string_view key);
+// Of an attempt to move the state here (move.h), which needs its own key unchanged: removes
+// all entries, writes some, ends with the placement.
+std::string etcd_attempt_clear(int64_t attempt);
+std::string etcd_attempt_copy(std::span<const Entry> entries, int64_t attempt);
+std::string etcd_attempt_end(const Placement& placement, int64_t placement_revision, int64_t attempt);
 
 struct EtcdEntry {
   std::string key;

@@ -177,7 +177,9 @@ Result<void> EtcdState::take(const EtcdAnswer& answer) {
   fetched_ = answer.revision;
   // Before the state has come here there is nothing to show, and after it has left nothing new.
   if (elsewhere(view_) != nullptr) return {};
-  Changes changes{.version = base + answer.revision, .entries = std::move(*changed)};
+  // The first look shows all there is, also to who comes from another back end.
+  const bool whole = revision_ == 0;
+  Changes changes{.whole = whole, .version = base + answer.revision, .entries = std::move(*changed)};
   const Snapshot known = published_.entries().list("");
   for (const Entry& entry : known.entries) {
     if (!std::ranges::binary_search(*there, entry.key, {}, &Entry::key)) changes.removed.push_back(entry.key);

@@ -46,8 +46,8 @@ Result<void> LastCopy::load() {
   return {};
 }
 
-void LastCopy::follow(State& state) {
-  scope_.spawn(run(state));
+void LastCopy::follow(std::unique_ptr<StateWatch> watch) {
+  scope_.spawn(run(std::move(watch)));
   scope_.spawn(keep());
 }
 
@@ -64,8 +64,7 @@ void LastCopy::place(const Placement& placement) {
   changed_.set();
 }
 
-Task<void> LastCopy::run(State& state) {
-  const std::unique_ptr<StateWatch> watch = state.watch("");
+Task<void> LastCopy::run(std::unique_ptr<StateWatch> watch) {
   while (!stopped_.is_set()) {
     const Result<Changes> changes = co_await watch->next(reactor_.now() + kAskMax);
     if (changes) {

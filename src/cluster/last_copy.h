@@ -24,8 +24,8 @@ class LastCopy {
   // Reads what is on disk; nothing there is no error. kInvalid: damaged, and treated as
   // if nothing were there.
   Result<void> load();
-  // Follows `state` until close(), which it must outlive.
-  void follow(State& state);
+  // Follows a watch of everything until close().
+  void follow(std::unique_ptr<StateWatch> watch);
   Task<void> close();
 
   const Entries& entries() const { return published_.entries(); }
@@ -39,7 +39,7 @@ class LastCopy {
 
  private:
   class Save;
-  Task<void> run(State& state);
+  Task<void> run(std::unique_ptr<StateWatch> watch);
   Task<void> keep();
 
   Reactor& reactor_;

@@ -49,21 +49,28 @@ std::unexpected<Error> unavailable() {
 void RemoteState::learn(const Placement& placement) {
   if (placement.generation <= placement_.generation) return;
   placement_ = placement;
+  others_ = others();
   preferred_ = 0;
 }
 
+std::vector<std::string> RemoteState::others() const {
+  std::vector<std::string> all = placement_.holders;
+  std::erase(all, self_);
+  return all;
+}
+
 std::optional<std::string> RemoteState::holder(size_t attempt) const {
-  if (placement_.holders.empty()) return std::nullopt;
-  return placement_.holders[(preferred_ + attempt) % placement_.holders.size()];
+  if (others_.empty()) return std::nullopt;
+  return others_[(preferred_ + attempt) % others_.size()];
 }
 
 Time RemoteState::attempt_deadline(Time deadline, Duration most) const {
-  return placement_.holders.size() < 2 ? deadline : std::min(deadline, reactor_.now() + most);
+  return others_.size() < 2 ? deadline : std::min(deadline, reactor_.now() + most);
 }
 
 // After a round over all holders; false when there is no time for another.
 Task<bool> RemoteState::pause(size_t attempt, Time deadline) {
-  if (attempt % std::max<size_t>(placement_.holders.size(), 1) != 0) co_return true;
+  if (attempt % std::max<size_t>(others_.size(), 1) != 0) co_return true;
   if (reactor_.now() + kPause >= deadline) co_return false;
   co_await sleep(reactor_, kPause);
   co_return true;
@@ -91,8 +98,7 @@ Task<Result<StateAnswer>> RemoteState::ask(StateRequest request, Time deadline) 
     if (server) {
       const int64_t generation = placement_.generation;
       Result<StateAnswer> answer = co_await ask_one(*server, text, attempt_deadline(deadline, most));
-      if (answer && generation == placement_.generation)
-        preferred_ = (preferred_ + attempt) % placement_.holders.size();
+      if (answer && generation == placement_.generation) preferred_ = (preferred_ + attempt) % others_.size();
       if (answer) co_return answer;
     }
     if (reactor_.now() >= deadline) co_return unavailable();

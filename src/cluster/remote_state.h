@@ -18,8 +18,13 @@ class RemoteState final : public State {
   // Between two rounds over all servers.
   static constexpr Duration kPause = std::chrono::milliseconds(100);
 
-  RemoteState(Reactor& reactor, StateTransport& transport, Placement placement)
-      : reactor_(reactor), transport_(transport), placement_(std::move(placement)) {}
+  // `self` is never asked.
+  RemoteState(Reactor& reactor, StateTransport& transport, Placement placement, std::string self = {})
+      : reactor_(reactor),
+        transport_(transport),
+        self_(std::move(self)),
+        placement_(std::move(placement)),
+        others_(others()) {}
 
   Task<Result<std::optional<Entry>>> get(std::string key, Time deadline) override;
   Task<Result<Snapshot>> list(std::string prefix, Time deadline) override;
@@ -35,6 +40,7 @@ class RemoteState final : public State {
   Task<Result<StateAnswer>> ask(StateRequest request, Time deadline);
 
  private:
+  std::vector<std::string> others() const;
   Task<Result<StateAnswer>> ask_one(std::string server, std::string text, Time deadline);
   // The holder to ask in this attempt; none when nobody is known.
   std::optional<std::string> holder(size_t attempt) const;
@@ -43,7 +49,9 @@ class RemoteState final : public State {
 
   Reactor& reactor_;
   StateTransport& transport_;
+  std::string self_;
   Placement placement_;
+  std::vector<std::string> others_;  // who holds the state, without ourselves
   size_t preferred_ = 0;
 };
 

@@ -121,7 +121,7 @@ TEST_F(LastCopyTest, IsThereAfterAStartWhenNobodyAnswers) {
     LastCopy copy(*reactor_, log_, folder_.path);
     ASSERT_TRUE(copy.load());
     copy.place({.generation = 7, .holders = {"web1"}});
-    copy.follow(coordinator_);
+    copy.follow(coordinator_.watch(""));
     ASSERT_TRUE(run(coordinator_.put("site", "one", 0, soon())).done());
     expect(copy, "site");
     EXPECT_TRUE(copy.heard());
