@@ -41,6 +41,8 @@ constexpr const char* kInstall =
     " --home-dir /var/lib/terrace --shell /usr/sbin/nologin $user\n"
     "done\n";
 
+const std::string kStatus = "terrace status --json --file /etc/terrace/site.toml";
+
 class Bringer {
  public:
   explicit Bringer(const BringUp& order) : order_(order) {}
@@ -54,10 +56,17 @@ class Bringer {
   Done set_secrets(const PlannedMachine& machine);
   Done found(const PlannedMachine& machine);
   Done wait_for_terrace(const PlannedMachine& machine);
+  Done wait_for_release(const PlannedMachine& machine);
+  Done wait_until(const PlannedMachine& machine, const std::string& command, const std::string& what);
   Done deploy(const PlannedMachine& machine);
   Done begin(const PlannedMachine& machine);
-  Done shell(const PlannedMachine& machine, const std::string& command, int input = -1,
-             seconds patience = seconds(600));
+  struct Shell {
+    std::string command;
+    int input = -1;
+    seconds patience{600};
+    std::string_view enough = {};  // how the line begins with which it may be left alone
+  };
+  Done shell(const PlannedMachine& machine, const Shell& shell);
   Done shell_with(const PlannedMachine& machine, const std::string& command, const std::string& input);
   bool succeeds(const PlannedMachine& machine, const std::string& command);
   void say(std::string_view step, std::string_view text) const { order_.progress(step, text); }
@@ -89,21 +98,20 @@ std::expected<std::pair<Descriptor, pid_t>, std::string> pack(const BringUp& ord
   return std::pair(std::move(reading), pid);
 }
 
-Done Bringer::shell(const PlannedMachine& machine, const std::string& command, int input, seconds patience) {
+Done Bringer::shell(const PlannedMachine& machine, const Shell& shell) {
   const auto entered = enter(order_.folders, machine.name);
   if (!entered) return std::unexpected(entered.error());
   std::vector<std::string> said;
-  const Result<int> status = run_in_machine(entered->get(), {.words = {"sh", "-c", command},
-                                                             .input = input,
-                                                             .patience = patience,
-                                                             .show = [&](std::string_view line) {
-                                                               if (said.size() == kSaidLinesMax)
-                                                                 said.erase(said.begin());
-                                                               said.emplace_back(line);
-                                                             }});
+  RunInMachine run{.words = {"sh", "-c", shell.command}, .input = shell.input, .patience = shell.patience};
+  run.show = [&](std::string_view line) {
+    if (said.size() == kSaidLinesMax) said.erase(said.begin());
+    said.emplace_back(line);
+  };
+  run.enough = [&](std::string_view line) { return !shell.enough.empty() && line.starts_with(shell.enough); };
+  const Result<int> status = run_in_machine(entered->get(), run);
   if (status && *status == 0) return {};
   std::string text = fmt::format("on {}: ", machine.name);
-  text += status ? fmt::format("exit status {} of: {}", *status, command) : describe(status.error());
+  text += status ? fmt::format("exit status {} of: {}", *status, shell.command) : describe(status.error());
   for (const std::string& line : said) text += "\n  " + line;
   return std::unexpected(text);
 }
@@ -115,11 +123,11 @@ Done Bringer::shell_with(const PlannedMachine& machine, const std::string& comma
   if (const Result<void> written = write_all(text.get(), input); !written)
     return std::unexpected(describe(written.error()));
   ::lseek(text.get(), 0, SEEK_SET);
-  return shell(machine, command, text.get());
+  return shell(machine, {.command = command, .input = text.get()});
 }
 
 bool Bringer::succeeds(const PlannedMachine& machine, const std::string& command) {
-  return shell(machine, command, -1, seconds(10)).has_value();
+  return shell(machine, {.command = command, .patience = seconds(10)}).has_value();
 }
 
 Done Bringer::wait_for_machines() {
@@ -152,32 +160,44 @@ Done Bringer::begin(const PlannedMachine& machine) {
 }
 
 Done Bringer::set_up(const PlannedMachine& machine) {
-  say(machine.name, machine.run.empty() ? "a machine without Terrace" : machine.run);
+  say(machine.name, machine.setup.empty() ? "run" : "setup");
   if (!machine.setup.empty()) {
-    if (Done done = shell(machine, machine.setup); !done) return done;
+    if (Done done = shell(machine, {.command = machine.setup}); !done) return done;
   }
-  if (Done done = shell(machine, fmt::format("touch {}", kSetupDone)); !done) return done;
+  if (Done done = shell(machine, {.command = fmt::format("touch {}", kSetupDone)}); !done) return done;
   return begin(machine);
+}
+
+// Until a shell command succeeds within the machine.
+Done Bringer::wait_until(const PlannedMachine& machine, const std::string& command, const std::string& what) {
+  const auto deadline = Clock::now() + kServePatience;
+  while (!succeeds(machine, command)) {
+    if (order_.interrupted()) return std::unexpected("interrupted");
+    if (Clock::now() > deadline)
+      return std::unexpected(fmt::format("`{0}` {1}: see `terrace lab logs {0}`", machine.name, what));
+    ::poll(nullptr, 0, kLookMilliseconds);
+  }
+  return {};
 }
 
 Done Bringer::wait_until_ready(const PlannedMachine& machine) {
   if (machine.ready.empty()) return {};
-  const auto deadline = Clock::now() + kServePatience;
-  while (!succeeds(machine, machine.ready)) {
-    if (order_.interrupted()) return std::unexpected("interrupted");
-    if (Clock::now() > deadline)
-      return std::unexpected(fmt::format("`{}` is not ready: {} fails; see `terrace lab logs {}`",
-                                         machine.name, machine.ready, machine.name));
-    ::poll(nullptr, 0, kLookMilliseconds);
-  }
-  return {};
+  return wait_until(machine, machine.ready, "is not ready, as `" + machine.ready + "` fails");
+}
+
+Done Bringer::wait_for_terrace(const PlannedMachine& machine) {
+  return wait_until(machine, kStatus + R"( | grep -q '"state":"serving"')", "does not serve");
+}
+
+Done Bringer::wait_for_release(const PlannedMachine& machine) {
+  return wait_until(machine, kStatus + R"( | grep -q '"release":[1-9]')", "has no release");
 }
 
 Done Bringer::install(const PlannedMachine& machine) {
   const Descriptor program(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (!program) return std::unexpected("this program cannot be read");
   say(machine.name, "install");
-  return shell(machine, kInstall, program.get());
+  return shell(machine, {.command = kInstall, .input = program.get()});
 }
 
 Done Bringer::set_secrets(const PlannedMachine& machine) {
@@ -196,24 +216,15 @@ Done Bringer::found(const PlannedMachine& machine) {
   return begin(machine);
 }
 
-Done Bringer::wait_for_terrace(const PlannedMachine& machine) {
-  const auto deadline = Clock::now() + kServePatience;
-  while (!succeeds(machine,
-                   "terrace status --json --file /etc/terrace/site.toml | grep -q '\"state\":\"serving\"'")) {
-    if (order_.interrupted()) return std::unexpected("interrupted");
-    if (Clock::now() > deadline)
-      return std::unexpected(fmt::format("`{0}` does not serve: see `terrace lab logs {0}`", machine.name));
-    ::poll(nullptr, 0, kLookMilliseconds);
-  }
-  return {};
-}
-
 Done Bringer::deploy(const PlannedMachine& machine) {
   say(machine.name, "deploy " + order_.project);
   auto packed = pack(order_);
   if (!packed) return std::unexpected(packed.error());
-  Done done =
-      shell(machine, "terrace deploy - --file /etc/terrace/site.toml", packed->first.get(), seconds(1800));
+  // The first minute of the release is watched by the site, and by nobody here.
+  Done done = shell(machine, {.command = "terrace deploy - --file /etc/terrace/site.toml",
+                              .input = packed->first.get(),
+                              .patience = seconds(1800),
+                              .enough = "bake"});
   packed->first.reset();
   int status = 0;
   while (::waitpid(packed->second, &status, 0) < 0 && errno == EINTR) continue;
@@ -240,9 +251,11 @@ Done Bringer::run() {
       if (Done done = (this->*step)(machine); !done) return done;
     }
   }
-  for (const PlannedMachine& machine : servers) {
-    if (!order_.deploy) break;
-    if (Done done = deploy(machine); !done) return done;
+  for (const auto step : {&Bringer::deploy, &Bringer::wait_for_release}) {
+    for (const PlannedMachine& machine : servers) {
+      if (!order_.deploy) break;
+      if (Done done = (this->*step)(machine); !done) return done;
+    }
   }
   return {};
 }

@@ -88,28 +88,36 @@ std::vector<std::string> environment() {
 // Lines of a stream of bytes.
 class Lines {
  public:
-  explicit Lines(const std::function<void(std::string_view)>& show) : show_(show) {}
+  explicit Lines(const RunInMachine& run) : run_(run) {}
   void add(std::string_view bytes) {
     text_ += bytes;
     for (size_t end = text_.find('\n'); end != std::string::npos; end = text_.find('\n')) {
-      show_(std::string_view(text_).substr(0, end));
+      take(std::string_view(text_).substr(0, end));
       text_.erase(0, end + 1);
     }
     if (text_.size() > kLineBytesMax) finish();
   }
   void finish() {
-    if (!text_.empty()) show_(text_);
+    if (!text_.empty()) take(text_);
     text_.clear();
   }
+  bool enough() const { return enough_; }
 
  private:
-  const std::function<void(std::string_view)>& show_;
+  void take(std::string_view line) {
+    run_.show(line);
+    enough_ = enough_ || run_.enough(line);
+  }
+
+  const RunInMachine& run_;
   std::string text_;
+  bool enough_ = false;
 };
 
-// kTimeout when the deadline passes before its output ends.
-Result<void> listen_to(int output, const RunInMachine& run) {
-  Lines lines(run.show);
+// Whether the command shall be ended now: enough is heard. kTimeout when the deadline
+// passes before its output ends.
+Result<bool> listen_to(int output, const RunInMachine& run) {
+  Lines lines(run);
   const auto deadline = Clock::now() + run.patience;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
@@ -122,9 +130,10 @@ Result<void> listen_to(int output, const RunInMachine& run) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     lines.add({block, static_cast<size_t>(n)});
+    if (lines.enough()) return true;
   }
   lines.finish();
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -150,12 +159,12 @@ Result<int> run_in_machine(int pidfd, const RunInMachine& run) {
                                                      .error = writing.get()});
   if (!pid) return std::unexpected(pid.error());
   writing.reset();
-  const Result<void> heard = listen_to(reading.get(), run);
-  if (!heard) ::kill(*pid, SIGKILL);
+  const Result<bool> heard = listen_to(reading.get(), run);
+  if (!heard || *heard) ::kill(*pid, SIGKILL);
   int status = 0;
   while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) continue;
   if (!heard) return std::unexpected(heard.error());
-  return exit_status(status);
+  return *heard ? 0 : exit_status(status);
 }
 
 }  // namespace terrace::lab

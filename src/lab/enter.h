@@ -35,6 +35,9 @@ struct RunInMachine {
   int input = -1;
   std::chrono::seconds patience{600};
   std::function<void(std::string_view line)> show = [](std::string_view) {};
+  // The line with which the caller has heard enough: the command is ended, and that is
+  // no failure.
+  std::function<bool(std::string_view line)> enough = [](std::string_view) { return false; };
 };
 Result<int> run_in_machine(int pidfd, const RunInMachine& run);
 

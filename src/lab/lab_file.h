@@ -13,6 +13,8 @@ namespace terrace::lab {
 //   [lab]
 //   port = 8080                  # of this machine's loopback; forwarded to the site
 //
+//   deploy = "../shop"           # the folder that is deployed; relative to this file
+//
 //   [machines.db1]               # a machine that Terrace does not run
 //   address = "10.0.0.31"
 //   setup   = "…"                # sh -c, as root, once
@@ -36,7 +38,8 @@ struct LabMachine {
 };
 
 struct LabFile {
-  int port = 8080;  // another one when this is taken
+  int port = 8080;     // another one when this is taken
+  std::string deploy;  // empty: the folder of the site file
   std::vector<LabMachine> machines;
   std::vector<config::Named> secrets;
 };

@@ -13,6 +13,7 @@ TEST(LabFile, NamesMachinesThePortAndSecrets) {
   const LoadedLabFile loaded = load_lab_text(R"(
 [lab]
 port = 9000
+deploy = "../shop"
 secrets = { DB_PASSWORD = "for the lab" }
 
 [machines.db1]
@@ -28,6 +29,7 @@ terrace = true
                                              "lab.toml");
   ASSERT_NE(loaded.file, nullptr) << loaded.text;
   EXPECT_EQ(loaded.file->port, 9000);
+  EXPECT_EQ(loaded.file->deploy, "../shop");
   EXPECT_EQ(loaded.file->secrets, (std::vector<config::Named>{{"DB_PASSWORD", "for the lab"}}));
   ASSERT_EQ(loaded.file->machines.size(), 2U);
   EXPECT_EQ(loaded.file->machines[0].ready, "mariadb-admin ping");

@@ -81,7 +81,7 @@ std::optional<Prepared> prepare(const CommandLine& line, int& status) {
   }
   return Prepared{.plan = std::move(*plan),
                   .site_text = *text,
-                  .project = fs::path(*path).parent_path(),
+                  .project = (fs::path(*path).parent_path() / beside.file->deploy).lexically_normal(),
                   .left_out = loaded.site->app.writable};
 }
 
