@@ -100,6 +100,9 @@ bool add_alternative(GENERAL_NAMES* names, int kind, std::string_view bytes) {
 bool add_alternatives(x509_st* certificate, const Subject& subject) {
   const NamesHandle names(GENERAL_NAMES_new());
   if (!names || !add_alternative(names.get(), GEN_DNS, subject.server)) return false;
+  for (const std::string& name : subject.names) {
+    if (!add_alternative(names.get(), GEN_DNS, name)) return false;
+  }
   for (const net::Ip& ip : subject.addresses) {
     const std::string_view bytes(reinterpret_cast<const char*>(ip.bytes.data()), ip.bytes.size());
     if (!add_alternative(names.get(), GEN_IPADD, ip.is_v4() ? bytes.substr(12) : bytes)) return false;
@@ -121,6 +124,9 @@ const char* objection(const Subject& subject, Duration life) {
   if (subject.roles.size() > kRolesMax) return "too many roles";
   if (!std::ranges::all_of(subject.roles, is_name)) return "a role's name cannot stand in a certificate";
   if (subject.addresses.size() > kRolesMax) return "too many addresses";
+  if (subject.names.size() > kRolesMax || !std::ranges::all_of(subject.names, is_name)) {
+    return "a further name cannot stand in a certificate";
+  }
   if (life < std::chrono::seconds(1) || life > kLifeMax) return "the life of a certificate is out of bounds";
   return nullptr;
 }

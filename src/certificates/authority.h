@@ -24,6 +24,9 @@ struct Subject {
   std::string server;
   std::vector<std::string> roles;
   std::vector<net::Ip> addresses;
+  // Further DNS names, for programs beside ours that let in by name and not by role:
+  // etcd's --peer-cert-allowed-hostname.
+  std::vector<std::string> names;
 };
 
 // A request for a certificate as it comes from outside: the public key of somebody

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "certificates/verifier.h"
 
 namespace terrace::certificates {
@@ -59,6 +60,48 @@ TEST_F(AuthorityTest, ACertificateOfTheSiteIsLetIn) {
   }
   const auto pinned = Verifier::pinned(authority_.fingerprint(), clock_);
   EXPECT_TRUE(pinned->check({.certificates_der = shown, .is_server = true}));
+}
+
+TEST_F(AuthorityTest, WhatCannotStandInACertificateIsRefused) {
+  const std::string long_name(64, 'a');
+  for (const std::string& name :
+       {std::string(), std::string("web 2"), std::string("web2,DNS:web1"), long_name}) {
+    EXPECT_FALSE(authority_.sign(request(), {.server = name}, clock_.wall(), kLifeDefault)) << name;
+    EXPECT_FALSE(
+        authority_.sign(request(), {.server = "web2", .roles = {name}}, clock_.wall(), kLifeDefault));
+    EXPECT_FALSE(
+        authority_.sign(request(), {.server = "web2", .names = {name}}, clock_.wall(), kLifeDefault));
+    EXPECT_FALSE(Authority::make(name, clock_.wall()));
+  }
+  const std::vector<std::string> many(kRolesMax + 1, "web");
+  EXPECT_FALSE(authority_.sign(request(), {.server = "web2", .roles = many}, clock_.wall(), kLifeDefault));
+}
+
+TEST_F(AuthorityTest, ARequestIsTakenOnlyAsOursAreMade) {
+  const std::string good = key_.request_pem().value();
+  EXPECT_TRUE(Request::parse(good));
+  EXPECT_FALSE(Request::parse(good + good));
+  EXPECT_FALSE(Request::parse(good + "x"));
+  EXPECT_FALSE(Request::parse("x" + good));
+  EXPECT_FALSE(Request::parse(std::string(Request::kBytesMax, 'x')));
+  for (size_t size = 0; size + 1 < good.size(); ++size)
+    EXPECT_FALSE(Request::parse(good.substr(0, size))) << size;
+  // Of P-384; with a name; with a wish for another use.
+  for (const char* file : {"p384.pem", "named.pem", "extension.pem"}) {
+    const std::string path = std::string(TERRACE_SOURCE_DIR "/src/certificates/corpus/certificate/") + file;
+    EXPECT_FALSE(Request::parse(read_file(path, 4096).value())) << file;
+  }
+}
+
+TEST_F(AuthorityTest, ARequestThatWasChangedOnTheWayIsRefused) {
+  const std::string good = key_.request_pem().value();
+  int taken = 0;
+  for (size_t i = 40; i + 40 < good.size(); ++i) {
+    std::string changed = good;
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    if (changed != good && Request::parse(changed)) ++taken;
+  }
+  EXPECT_EQ(taken, 0);
 }
 
 }  // namespace

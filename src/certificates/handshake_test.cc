@@ -60,5 +60,42 @@ TEST_F(HandshakeTest, AJoiningServerRefusesAnotherAuthority) {
   EXPECT_STREQ(meeting_.client.shaken.error().text, text_of(Reason::kForeignAuthority));
 }
 
+TEST_F(HandshakeTest, AServerThatSaysNothingIsGivenUpAtTheDeadline) {
+  meeting_.connect();
+  meeting_.scope.spawn(shake(meeting_.client, context_of(Side::kClient, web2_, verifier()), "web1", 30ms));
+  ASSERT_TRUE(meeting_.reactor->run_until(meeting_.client.done, 5s));
+  EXPECT_EQ(meeting_.client.shaken.error().code, Code::kTimeout);
+}
+
+TEST_F(HandshakeTest, ACancelEndsAHandshake) {
+  meeting_.connect();
+  meeting_.scope.spawn(shake(meeting_.client, context_of(Side::kClient, web2_, verifier()), "web1", 10s));
+  meeting_.client.stream.cancel();
+  ASSERT_TRUE(meeting_.reactor->run_until(meeting_.client.done, 5s));
+  EXPECT_EQ(meeting_.client.shaken.error().code, Code::kCancelled);
+}
+
+TEST_F(HandshakeTest, AContextThatCannotServeIsNotMade) {
+  const net::TlsContext::Options good{.side = Side::kServer,
+                                      .certificates_pem = web1_.certificates_pem,
+                                      .key_pem = web1_.key_pem,
+                                      .verifier = verifier()};
+  EXPECT_TRUE(net::TlsContext::make(good));
+  net::TlsContext::Options other = good;
+  other.verifier = nullptr;
+  EXPECT_FALSE(net::TlsContext::make(other)) << "nobody would decide who may connect";
+  other = good;
+  other.key_pem = web2_.key_pem;
+  EXPECT_FALSE(net::TlsContext::make(other)) << "the key of another certificate";
+  for (const std::string& bytes : {std::string(), std::string("nothing"), web1_.key_pem}) {
+    other = good;
+    other.certificates_pem = bytes;
+    EXPECT_FALSE(net::TlsContext::make(other));
+  }
+  other = good;
+  other.key_pem = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+  EXPECT_FALSE(net::TlsContext::make(other)) << "and asks nobody for a password";
+}
+
 }  // namespace
 }  // namespace terrace::certificates

@@ -135,7 +135,7 @@ std::vector<std::string> etcd_arguments(const EtcdOptions& options) {
   arguments.push_back("--peer-trusted-ca-file=" + options.authorities_file);
   arguments.push_back("--peer-client-cert-auth=true");
   if (!options.revocations_file.empty()) arguments.push_back("--peer-crl-file=" + options.revocations_file);
-  if (!options.peer_name.empty()) arguments.push_back("--peer-cert-allowed-cn=" + options.peer_name);
+  if (!options.peer_name.empty()) arguments.push_back("--peer-cert-allowed-hostname=" + options.peer_name);
   return arguments;
 }
 

@@ -28,6 +28,10 @@ struct EtcdPeer {
   bool operator==(const EtcdPeer&) const = default;
 };
 
+// What the authority adds to the certificate of a voter (certificates::Subject::names):
+// etcd knows no roles, and without it every server of the site could be its peer.
+inline constexpr const char* kVoterName = "voter";
+
 struct EtcdOptions {
   std::string program = "/usr/bin/etcd";
   std::string folder;  // 0700; made when it is missing
@@ -43,7 +47,7 @@ struct EtcdOptions {
   std::string key_file;
   std::string authorities_file;
   std::string revocations_file;  // may be empty
-  // The only name (CN) that a peer's certificate may have; empty: any of the site.
+  // The DNS name that a peer's certificate must have: kVoterName. Empty: any of the site.
   std::string peer_name;
 };
 
