@@ -29,7 +29,7 @@ bool is_plain(const std::string& script) {
 }
 
 std::string script_command(const json& scripts, const char* name) {
-  const std::string script = text_at(scripts, name);
+  std::string script = text_at(scripts, name);
   if (script.empty()) return "";
   if (is_plain(script) && text_at(scripts, (std::string("pre") + name).c_str()).empty()) return script;
   return std::string_view(name) == "start" ? "npm start" : std::string("npm run ") + name;

@@ -17,7 +17,7 @@ std::string real_tar(const std::string& options) {
   EXPECT_NE(::mkdtemp(folder), nullptr);
   const std::string base = folder;
   std::filesystem::create_directories(base + "/a/b");
-  std::ofstream(base + "/a/empty");
+  std::ofstream(base + "/a/empty") << "";
   std::ofstream(base + "/a/zeros") << std::string(5000, '\0');
   std::ofstream(base + "/a/b/text") << std::string(513, 'x');
   std::ofstream(base + "/a/" + std::string(150, 'n')) << "long name";
