@@ -142,8 +142,11 @@ Task<void> Coordinator::decide(Pending& pending) {
     co_return;
   }
   if (pending.placement) {
+    // What has been moved to where it was to go is not ours any more: nobody reads or writes
+    // here until we are closed.
+    const bool moved = moving_ && *pending.placement == placement_;
     placement_ = *pending.placement;
-    moving_ = pending.moving;
+    moving_ = pending.moving || moved;
   } else {
     published_.write(pending.commit);
   }

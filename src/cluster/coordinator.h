@@ -38,7 +38,8 @@ class Coordinator final : public LocalState {
   // The state is being handed over: nothing is read or written here meanwhile.
   bool moving() const { return moving_; }
   // Writes down who holds the state from here on; with `moving` who shall hold it. The
-  // same outcomes as of a commit.
+  // same outcomes as of a commit. The placement that it was moving to, without `moving`:
+  // the state has gone there, and nothing is read or written here any more.
   Task<Committed> place(Placement placement, bool moving, Time deadline);
   // The disk failed so that nobody knows what is on it: only a new start of the process
   // can tell.

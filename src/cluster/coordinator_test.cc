@@ -107,6 +107,14 @@ TEST_F(DurableCoordinatorTest, WhileItIsMovedNobodyReadsOrWrites) {
   EXPECT_TRUE(run(state_->put("site", "one", 0, soon())).done());
 }
 
+TEST_F(DurableCoordinatorTest, AfterItHasMovedNobodyReadsOrWrites) {
+  ASSERT_TRUE(run(state_->place(kElsewhere, true, soon())).done());
+  ASSERT_TRUE(run(state_->place(kElsewhere, false, soon())).done());
+  EXPECT_FALSE(state_->healthy());
+  EXPECT_EQ(run(state_->put("site", "one", 0, soon())).outcome, Outcome::kUnavailable);
+  EXPECT_EQ(run(state_->get("site", soon())).error().code, Code::kUnavailable);
+}
+
 TEST_F(DurableCoordinatorTest, ADeadlineThatPassedIsNoCommitUnlessTheDiskHasIt) {
   const Committed late = run(state_->put("site", "one", 0, clock_.now() - 1s));
   EXPECT_TRUE(late.outcome == Outcome::kUnavailable || late.outcome == Outcome::kUnknown);

@@ -219,6 +219,22 @@ EtcdFailure parse_etcd_failure(std::string_view body) {
   return failure;
 }
 
+Error meaning_of(const EtcdFailure& failure) {
+  // gRPC's codes.
+  constexpr int kInvalidArgument = 3;
+  constexpr int kResourceExhausted = 8;
+  if (failure.code == kInvalidArgument)
+    return {.code = Code::kInvalid, .place = "etcd", .text = "etcd refuses the request"};
+  // Decided before anything is proposed to the other members.
+  if (failure.code == kResourceExhausted && failure.text == "etcdserver: too many requests")
+    return {.code = Code::kUnavailable, .place = "etcd", .text = "etcd has too much to do"};
+  // That it is full is said of the transaction that filled it, too, which stands (quotaApplierV3
+  // of etcd 3.4).
+  if (failure.code == kResourceExhausted)
+    return {.code = Code::kTimeout, .place = "etcd", .text = "etcd is full"};
+  return {.code = Code::kTimeout, .place = "etcd", .text = "etcd could not say"};
+}
+
 Result<EtcdView> etcd_view(const EtcdAnswer& answer) {
   if (answer.ranges.empty() || answer.ranges[0].size() > 1) return odd();
   EtcdView view;

@@ -75,6 +75,9 @@ struct EtcdFailure {
 };
 // The body of any other answer.
 EtcdFailure parse_etcd_failure(std::string_view body);
+// What such an answer to a transaction means. kInvalid, kUnavailable: certainly not carried
+// out. kTimeout: it may have been, or may be yet.
+Error meaning_of(const EtcdFailure& failure);
 
 // The view from the first range of an answer; revision 0 when there is no placement.
 Result<EtcdView> etcd_view(const EtcdAnswer& answer);

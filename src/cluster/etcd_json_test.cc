@@ -53,6 +53,16 @@ TEST(EtcdJson, AFailureTellsItsCode) {
   EXPECT_EQ(parse_etcd_failure("<html>").code, 0);
 }
 
+TEST(EtcdJson, OnlyWhatIsRefusedBeforeItIsProposedHasCertainlyNotHappened) {
+  const auto meaning = [](const char* body) { return meaning_of(parse_etcd_failure(body)).code; };
+  EXPECT_EQ(meaning(R"({"error":"etcdserver: too many requests","code":8})"), Code::kUnavailable);
+  EXPECT_EQ(meaning(R"({"error":"etcdserver: request is too large","code":3})"), Code::kInvalid);
+  // The write that fills etcd is carried out and answered so.
+  EXPECT_EQ(meaning(R"({"error":"etcdserver: mvcc: database space exceeded","code":8})"), Code::kTimeout);
+  EXPECT_EQ(meaning(R"({"error":"etcdserver: request timed out","code":14})"), Code::kTimeout);
+  EXPECT_EQ(meaning("<html>"), Code::kTimeout);
+}
+
 TEST(EtcdJson, VersionsOfBeforeTheMoveHoldNoCondition) {
   const EtcdView view{.placement = {.keeper = Keeper::kEtcd, .base = 100}, .revision = 5};
   const Commit before{.conditions = {{"a", 100}}, .writes = {{"a", "1"}}};

@@ -6,10 +6,6 @@
 namespace terrace::cluster {
 namespace {
 
-// gRPC's codes, as the gateway tells them.
-constexpr int kInvalidArgument = 3;
-constexpr int kResourceExhausted = 8;
-
 constexpr const char* kTransaction = "/v3/kv/txn";
 constexpr const char* kRange = "/v3/kv/range";
 constexpr Duration kRetryPause = std::chrono::milliseconds(50);
@@ -40,17 +36,15 @@ bool EtcdState::has_majority() const { return majority_ && reactor_.now() - *maj
 
 bool EtcdState::healthy() const { return has_majority() && elsewhere(view_) == nullptr && !closing_; }
 
-// kUnavailable: certainly not carried out.
+// kUnavailable, kInvalid: certainly not carried out.
 Task<Result<EtcdAnswer>> EtcdState::transaction(std::string body, Time deadline) {
   const Result<EtcdClient::Answer> answered = co_await client_.post(kTransaction, std::move(body), deadline);
   if (!answered) co_return std::unexpected(answered.error());
-  if (answered->status == 200) co_return parse_etcd_answer(answered->body);
-  const EtcdFailure failure = parse_etcd_failure(answered->body);
-  if (failure.code == kInvalidArgument) co_return fail(Code::kInvalid, "etcd", "etcd refuses the request");
-  // Both are decided before anything is proposed to the other members.
-  if (failure.code == kResourceExhausted)
-    co_return fail(Code::kUnavailable, "etcd", "etcd is full, or has too much to do");
-  co_return fail(Code::kTimeout, "etcd", "etcd could not say");
+  if (answered->status != 200) co_return std::unexpected(meaning_of(parse_etcd_failure(answered->body)));
+  Result<EtcdAnswer> answer = parse_etcd_answer(answered->body);
+  // It was carried out, however odd the answer is.
+  if (!answer) co_return fail(Code::kTimeout, "etcd", "an odd answer");
+  co_return answer;
 }
 
 // Reads are asked again until the deadline: an election passes within one.
@@ -93,7 +87,8 @@ Task<Result<Snapshot>> EtcdState::list(std::string prefix, Time deadline) {
   co_return Snapshot{.version = view->placement.base + answer->revision, .entries = std::move(*entries)};
 }
 
-Task<Committed> EtcdState::write(std::string body, Time deadline) {
+// `base`: of the placement that the transaction needs to find.
+Task<Committed> EtcdState::write(std::string body, Version base, Time deadline) {
   Result<EtcdAnswer> answer = co_await transaction(std::move(body), deadline);
   wake_.set();
   if (!answer) {
@@ -103,8 +98,7 @@ Task<Committed> EtcdState::write(std::string body, Time deadline) {
                                                        : Outcome::kUnknown;
     co_return Committed{.outcome = outcome, .text = describe(answer.error())};
   }
-  if (answer->succeeded)
-    co_return Committed{.outcome = Outcome::kDone, .version = view_.placement.base + answer->revision};
+  if (answer->succeeded) co_return Committed{.outcome = Outcome::kDone, .version = base + answer->revision};
   co_return Committed{
       .outcome = Outcome::kRefused, .version = answer->revision, .text = "it was changed meanwhile"};
 }
@@ -116,7 +110,7 @@ Task<Committed> EtcdState::commit(Commit commit, Time deadline) {
   if (const char* why = elsewhere(view)) co_return unavailable(why);
   if (etcd_refuses(commit, view))
     co_return Committed{.outcome = Outcome::kRefused, .text = "it was changed meanwhile"};
-  Committed committed = co_await write(etcd_commit(commit, view), deadline);
+  Committed committed = co_await write(etcd_commit(commit, view), view.placement.base, deadline);
   if (committed.outcome != Outcome::kRefused) co_return committed;
   // A condition of the commit, or the placement? That of now tells: it never goes back.
   const Result<EtcdAnswer> now = co_await transaction(etcd_get("x"), deadline);
@@ -126,9 +120,10 @@ Task<Committed> EtcdState::commit(Commit commit, Time deadline) {
   co_return unavailable("who holds the shared state was being changed");
 }
 
-Task<Committed> EtcdState::place(Placement placement, Time deadline) {
+Task<Committed> EtcdState::place(Placement placement, int64_t revision, Time deadline) {
+  const Version base = placement.base;
   const Committed committed =
-      co_await write(etcd_put_key(kEtcdPlacement, to_json(placement), view_.revision), deadline);
+      co_await write(etcd_put_key(kEtcdPlacement, to_json(placement), revision), base, deadline);
   co_await fetch();
   co_return committed;
 }
@@ -177,8 +172,10 @@ Result<void> EtcdState::take(const EtcdAnswer& answer) {
   fetched_ = answer.revision;
   // Before the state has come here there is nothing to show, and after it has left nothing new.
   if (elsewhere(view_) != nullptr) return {};
-  // The first look shows all there is, also to who comes from another back end.
-  const bool whole = revision_ == 0;
+  // The first look shows all there is, also to who comes from another back end; so does the
+  // first one after the state was elsewhere, where it lost what was never here.
+  const bool whole = revision_ == 0 || base_ != base;
+  base_ = base;
   Changes changes{.whole = whole, .version = base + answer.revision, .entries = std::move(*changed)};
   const Snapshot known = published_.entries().list("");
   for (const Entry& entry : known.entries) {

@@ -36,15 +36,15 @@ class EtcdState final : public LocalState {
   // A majority answered lately, whether or not the state is here already.
   bool has_majority() const;
 
-  // Replaces the placement if it is still the one that view() tells: hands the state
-  // over, or names other voters.
-  Task<Committed> place(Placement placement, Time deadline);
+  // Replaces the placement if its key still has this revision, from which the new one was
+  // made: hands the state over, or names other voters.
+  Task<Committed> place(Placement placement, int64_t revision, Time deadline);
   const EtcdView& view() const { return view_; }
 
  private:
   Task<Result<EtcdAnswer>> transaction(std::string body, Time deadline);
   Task<Result<EtcdAnswer>> read(std::string body, Time deadline);
-  Task<Committed> write(std::string body, Time deadline);
+  Task<Committed> write(std::string body, Version base, Time deadline);
   Task<void> poll();
   Task<void> look();
   Task<void> fetch();
@@ -57,6 +57,7 @@ class EtcdState final : public LocalState {
   EtcdView view_;
   int64_t fetched_ = 0;   // etcd's revision when it was last asked for changes
   int64_t revision_ = 0;  // the one that published_ shows; 0: none
+  Version base_ = 0;      // of the placement with which it shows it
   Time asked_majority_;
   std::optional<Time> majority_;  // last answered
   Event wake_;

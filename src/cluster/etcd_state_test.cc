@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/etcd_fixture.h"
+#include "cluster/move.h"
 
 namespace terrace::cluster {
 namespace {
@@ -32,7 +33,7 @@ class EtcdStateTest : public StateTest {
   }
   void found() {
     wait_for_majority();
-    ASSERT_TRUE(run(state().place(kHere, soon())).done());
+    ASSERT_TRUE(run(state().place(kHere, 0, soon())).done());
   }
   Task<void> watch_majority(bool& ready) {
     while (!state().has_majority()) co_await sleep(*reactor_, 10ms);
@@ -98,9 +99,31 @@ TEST_F(EtcdStateTest, HoldsTheStateOnceItsPlacementSaysSo) {
   Placement moved = kHere;
   moved.generation = 3;
   moved.keeper = Keeper::kCoordinator;
-  ASSERT_TRUE(run(state().place(moved, soon())).done());
+  const int64_t here = state().view().revision;
+  ASSERT_TRUE(run(state().place(moved, here, soon())).done());
+  // Nor does it come back by who has not heard of that.
+  EXPECT_EQ(run(state().place(kHere, here, soon())).outcome, Outcome::kRefused);
   EXPECT_EQ(run(state().put("site", "three", second.version, soon())).outcome, Outcome::kUnavailable);
   EXPECT_EQ(run(state().get("site", soon())).error().code, Code::kUnavailable);
+}
+
+TEST_F(EtcdStateTest, AfterATimeElsewhereAWatchBeginsAnew) {
+  found();
+  ASSERT_TRUE(run(state().put("site", "one", 0, soon())).done());
+  Placement moved = kHere;
+  ++moved.generation;
+  moved.keeper = Keeper::kCoordinator;
+  ASSERT_TRUE(run(state().place(moved, state().view().revision, soon())).done());
+  // A coordinator has it, and is followed by somebody; then the state comes back.
+  const Version elsewhere = kHere.base + 500;
+  Placement back{.generation = 4, .keeper = Keeper::kEtcd, .holders = {"a"}, .base = kHere.base + 1000};
+  const std::vector<Entry> entries = {{"site", "two", elsewhere}};
+  const auto returned = run(move_to_etcd(*voter_->client, {elsewhere, entries}, back, soon()));
+  ASSERT_TRUE(returned);
+  const auto changes = run(state().published().wait("", elsewhere, soon()));
+  ASSERT_TRUE(changes);
+  EXPECT_TRUE(changes->whole);
+  EXPECT_EQ(changes->entries.size(), 1u);
 }
 
 }  // namespace

@@ -300,7 +300,7 @@ Task<void> SharedState::tend_voters() {
   if (wanted.keeper == Keeper::kCoordinator) {
     ++wanted.generation;
     if (wanted.holds(options_.server)) {
-      const Committed placed = co_await voter->state.place(wanted, reactor_.now() + kStepMax);
+      const Committed placed = co_await voter->state.place(wanted, view.revision, reactor_.now() + kStepMax);
       if (placed.done()) log_.info("the shared state leaves etcd: the site has fewer than three servers");
     }
     co_return;
@@ -310,7 +310,7 @@ Task<void> SharedState::tend_voters() {
   const bool complete = co_await change_members(wanted);
   if (!complete || wanted.holders == view.placement.holders) co_return;
   ++wanted.generation;
-  const Committed placed = co_await voter->state.place(wanted, reactor_.now() + kStepMax);
+  const Committed placed = co_await voter->state.place(wanted, view.revision, reactor_.now() + kStepMax);
   if (placed.done()) log_.info("etcd has other voters", {{"generation", wanted.generation}});
 }
 
