@@ -201,9 +201,7 @@ TEST_F(HostileTest, AnotherKindOfKeyIsRefused) {
 }
 
 TEST_F(HostileTest, ANameThatIsNoneIsRefused) {
-  for (const char* name : {"web 2", "web2\n", "../web2", "web2\x01",
-                           "w\xc3\xa9"
-                           "b"}) {
+  for (const char* name : {"web 2", "web2\n", "../web2", "web2\x01", "w\xc3\xa9z"}) {
     Forgery forgery = almost_good();
     forgery.server = name;
     refused_as_client(forge(forgery), Reason::kMalformed);

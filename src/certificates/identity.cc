@@ -26,8 +26,8 @@ std::unexpected<Error> refuse(const char* text) {
 // The value of one part of a name; nothing when it is not a name of ours.
 std::optional<std::string> value_of(const X509_NAME_ENTRY* entry) {
   const ASN1_STRING* value = X509_NAME_ENTRY_get_data(entry);
-  const std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
-                         static_cast<size_t>(ASN1_STRING_length(value)));
+  std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                   static_cast<size_t>(ASN1_STRING_length(value)));
   if (ASN1_STRING_type(value) != V_ASN1_UTF8STRING || !is_name(text)) return std::nullopt;
   return text;
 }

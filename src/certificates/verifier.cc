@@ -188,7 +188,7 @@ Result<std::shared_ptr<const Verifier>> Verifier::of_site(const Bundle& bundle, 
                                                           const Clock& clock) {
   const Result<std::vector<CertificateHandle>> authorities = parse_pem(bundle.pem(), kAuthoritiesMax);
   if (!authorities) return std::unexpected(authorities.error());
-  const std::shared_ptr<Verifier> made(new Verifier(clock));
+  std::shared_ptr<Verifier> made(new Verifier(clock));
   made->trust_ = Trust::make(*authorities);
   if (!made->trust_) return fail(Code::kLimit, "authorities", "no memory");
   made->revocations_ = std::move(revocations);
@@ -196,7 +196,7 @@ Result<std::shared_ptr<const Verifier>> Verifier::of_site(const Bundle& bundle, 
 }
 
 std::shared_ptr<const Verifier> Verifier::pinned(const Fingerprint& authority, const Clock& clock) {
-  const std::shared_ptr<Verifier> made(new Verifier(clock));
+  std::shared_ptr<Verifier> made(new Verifier(clock));
   made->pinned_ = authority;
   return made;
 }

@@ -89,7 +89,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const Options& option
   if (!options.verifier) return refuse("nobody decides who may connect");
   if (options.protocol.size() > 255) return refuse("the name of the protocol is too long");
   OPENSSL_init_ssl(kLibraryOptions, nullptr);
-  const std::shared_ptr<TlsContext> made(new TlsContext);
+  std::shared_ptr<TlsContext> made(new TlsContext);
   made->side_ = options.side;
   made->verifier_ = options.verifier;
   made->protocol_ = options.protocol.empty() ? "" : protocol_list(options.protocol);
