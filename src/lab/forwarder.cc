@@ -19,7 +19,9 @@ namespace {
 using std::chrono::seconds;
 
 constexpr int kConnectionsMax = 1000;
-constexpr seconds kConnectTimeout{3};
+constexpr std::chrono::milliseconds kConnectTimeout{1500};
+// So long nobody is sent to an entry that did not take a connection, unless all are such.
+constexpr seconds kAvoided{5};
 // As long as the site keeps a WebSocket on which nothing is said, and more.
 constexpr std::chrono::hours kSilenceMax{1};
 constexpr seconds kTakeTimeout{60};
@@ -54,7 +56,7 @@ class Forwarder final : public net::Acceptor {
       if (!machine.entry) continue;
       const Result<net::Address> address =
           net::Address::parse(print(machine.address) + ":" + std::to_string(plan.web_port));
-      if (address) entries_.push_back(*address);
+      if (address) entries_.push_back({.address = *address, .avoided_until = {}});
     }
   }
 
@@ -80,20 +82,30 @@ class Forwarder final : public net::Acceptor {
     --connections_;
   }
 
+  struct Entry {
+    net::Address address;
+    Time avoided_until;
+  };
+
   Task<bool> connect(net::Stream& site) {
     const size_t first = next_++;
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      const net::Address& entry = entries_[(first + i) % entries_.size()];
-      const Time deadline = reactor_.now() + kConnectTimeout;
-      const Result<void> connected = co_await site.connect(reactor_, entry, deadline);
-      if (connected) co_return true;
-      site.close();
+    const Time began = reactor_.now();
+    for (const bool avoided : {false, true}) {
+      for (size_t i = 0; i < entries_.size(); ++i) {
+        Entry& entry = entries_[(first + i) % entries_.size()];
+        if ((entry.avoided_until > began) != avoided || entry.avoided_until > began + kAvoided) continue;
+        const Time deadline = reactor_.now() + kConnectTimeout;
+        const Result<void> connected = co_await site.connect(reactor_, entry.address, deadline);
+        if (connected) co_return true;
+        entry.avoided_until = reactor_.now() + kAvoided;
+        site.close();
+      }
     }
     co_return false;
   }
 
   Reactor& reactor_;
-  std::vector<net::Address> entries_;
+  std::vector<Entry> entries_;
   size_t next_ = 0;
   int connections_ = 0;
   Scope scope_;

@@ -54,6 +54,13 @@ struct Prepared {
   std::vector<std::string> left_out;
 };
 
+// The folder that is deployed, without a slash at its end.
+std::string project_of(const std::string& site, const std::string& deploy) {
+  std::string folder = (fs::path(site).parent_path() / deploy).lexically_normal().string();
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  return folder;
+}
+
 // Nothing when the files are wrong: then it is said.
 std::optional<Prepared> prepare(const CommandLine& line, int& status) {
   const std::string named = line.words.empty() ? line.file : line.words[0];
@@ -81,7 +88,7 @@ std::optional<Prepared> prepare(const CommandLine& line, int& status) {
   }
   return Prepared{.plan = std::move(*plan),
                   .site_text = *text,
-                  .project = (fs::path(*path).parent_path() / beside.file->deploy).lexically_normal(),
+                  .project = project_of(*path, beside.file->deploy),
                   .left_out = loaded.site->app.writable};
 }
 
