@@ -51,7 +51,7 @@ TEST(LogLine, EveryLogKnowsItsRelease) {
         R"(2026-11-22T10:00:00.123Z ::1 "GET h/@8 HTTP/1.1" 200 5 1.000ms app-1@7 4f1c "" "")",
         "2026-11-22T10:00:00.123Z warning controller: instance ended instance=app-1 release=7"}) {
     EXPECT_TRUE(log_line_is_of_release(line, 7)) << line;
-    EXPECT_TRUE(log_line_is_of(line, "app-1") || line.find("x") != std::string_view::npos) << line;
+    EXPECT_TRUE(log_line_is_of(line, "app-1") || line.find('x') != std::string_view::npos) << line;
     EXPECT_FALSE(log_line_is_of_release(line, 8)) << line;
     EXPECT_FALSE(log_line_is_of_release(line, 77)) << line;
   }

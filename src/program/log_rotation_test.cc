@@ -95,7 +95,7 @@ TEST_F(LogRotationTest, BeginsANewFileWhenTheOldOneIsADayOld) {
 }
 
 TEST_F(LogRotationTest, AnEmptyLogStays) {
-  std::ofstream(folder_ + "/access.log");
+  std::ofstream(folder_ + "/access.log") << "";
   clock_.advance(hours(1000));
   rotation_->rotate();
   EXPECT_THAT(files(), ElementsAre("access.log"));

@@ -42,10 +42,11 @@ std::optional<std::string> find_site(const std::string& file) {
 }
 
 std::optional<std::string> find_running_site(const std::string& file) {
-  const std::optional<std::string> found = find_site(file);
+  std::optional<std::string> found = find_site(file);
   if (!file.empty() || !found || is_there(find_control_socket(*found))) return found;
   const bool system_runs = is_there(kSystemSiteFile) && is_there(find_control_socket(kSystemSiteFile));
-  return system_runs ? std::string(kSystemSiteFile) : found;
+  if (system_runs) return kSystemSiteFile;
+  return found;
 }
 
 std::string shown_site(const std::string& file, const std::string& site_path) {
