@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 // How long the peer may take to close, and what it may still send.
 constexpr std::chrono::seconds kPartingTimeout{2};
 constexpr size_t kPartingFramesMax = 1024;
+// Frames that are there already, between two turns of the others.
+constexpr int kFramesPerTurn = 64;
 
 milliseconds since_epoch(WallTime time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch());
@@ -54,6 +56,12 @@ Task<Result<void>> Channel::send_end() {
 }
 
 Task<Result<Frame>> Channel::receive(Time deadline) {
+  // A peer that never lets us wait must not keep the others waiting, nor outlive its deadline.
+  if (++ready_ >= kFramesPerTurn) {
+    ready_ = 0;
+    co_await yield(reactor());
+    if (reactor().now() >= deadline) co_return fail(Code::kTimeout, "channel");
+  }
   for (;;) {
     Result<std::optional<Frame>> frame = frames_.next();
     if (!frame) co_return std::unexpected(frame.error());
@@ -68,6 +76,7 @@ Task<Result<Frame>> Channel::receive(Time deadline) {
     if (read.error().code != Code::kWouldBlock) co_return std::unexpected(read.error());
     const Result<void> waited = co_await stream_.readable(deadline);
     if (!waited) co_return std::unexpected(waited.error());
+    ready_ = 0;
   }
 }
 
@@ -135,10 +144,7 @@ Task<Result<void>> ChannelServer::listen(net::Address address) {
 
 void ChannelServer::accepted(Descriptor socket, const net::Peer& peer) {
   const Asker asker{.identity = {}, .from = peer};
-  const auto same = std::ranges::count_if(
-      connections_, [&](const Connection& each) { return each.asker.from.ip == peer.ip; });
-  if (connections_.size() >= kConnectionsMax || static_cast<size_t>(same) >= kConnectionsOfOneMax)
-    return say_refused(asker, "too many connections");
+  if (!make_room(peer.ip)) return say_refused(asker, "too many connections");
   connections_.emplace_back();
   const auto connection = std::prev(connections_.end());
   connection->asker = asker;
@@ -149,13 +155,28 @@ void ChannelServer::accepted(Descriptor socket, const net::Peer& peer) {
   scope_.spawn(serve(connection));
 }
 
+bool ChannelServer::make_room(const net::Ip& from) {
+  const auto same =
+      std::ranges::count_if(connections_, [&](const Connection& each) { return each.asker.from.ip == from; });
+  if (static_cast<size_t>(same) >= kConnectionsOfOneMax) return false;
+  if (connections_.size() < kConnectionsMax) return true;
+  if (connections_.size() >= 2 * kConnectionsMax) return false;  // those that gave way have not left yet
+  const auto oldest = std::ranges::find_if(
+      connections_, [](const Connection& each) { return !each.asker.identity && !each.gave_way; });
+  if (oldest == connections_.end()) return false;
+  oldest->gave_way = true;
+  end(oldest->stream);
+  return true;
+}
+
 Task<void> ChannelServer::serve(std::list<Connection>::iterator connection) {
   Channel channel(connection->stream);
   const Result<void> greeted = co_await greet(*connection, channel);
   if (greeted) {
     co_await answer(*connection, channel);
   } else {
-    say_refused(connection->asker, describe(greeted.error()));
+    say_refused(connection->asker, connection->gave_way ? "it did not say who it is before others came"
+                                                        : describe(greeted.error()));
   }
   connections_.erase(connection);
 }
@@ -194,6 +215,13 @@ Task<Result<void>> ChannelServer::greet(Connection& connection, Channel& channel
     co_return shaken;
   }
   if (const std::string_view der = connection.stream.peer_certificate(); !der.empty()) {
+    // It may have been revoked since the handshake looked at its certificate.
+    if (credentials_.listening != credentials.listening) {
+      if (const auto refused = credentials_.listening->refusal_of(der)) {
+        connection.asker.claimed = claimed_name(der);
+        co_return fail(Code::kInvalid, "peer certificate", refused->text);
+      }
+    }
     Result<certificates::Identity> identity = certificates::read_identity(der);
     if (!identity) co_return std::unexpected(identity.error());
     connection.asker.identity = *std::move(identity);

@@ -42,7 +42,8 @@ constexpr std::chrono::seconds kGreetingTimeout{10};
 // A peer that takes or sends nothing for so long has left.
 constexpr std::chrono::seconds kProgressTimeout{20};
 constexpr size_t kConnectionsMax = 256;
-// Of these, from one address: who floods us holds up nobody else.
+// Of these, from one address: who floods us holds up nobody else. From many addresses: when
+// all are taken, the oldest that has not shown who it is gives way to the one that comes.
 constexpr size_t kConnectionsOfOneMax = 64;
 // Log lines about refused peers, per second; more are counted.
 constexpr int kRefusalLinesMax = 10;
@@ -73,6 +74,7 @@ class Channel {
 
   net::Stream& stream_;
   FrameReader frames_;
+  int ready_ = 0;  // frames since we last waited
 };
 
 // A certificate, the authorities that are trusted, who we are: what new connections are
@@ -136,9 +138,11 @@ class ChannelServer final : net::Acceptor {
   struct Connection {
     net::Stream stream;
     Asker asker;
+    bool gave_way = false;
   };
 
   void accepted(Descriptor socket, const net::Peer& peer) override;
+  bool make_room(const net::Ip& from);
   Task<void> serve(std::list<Connection>::iterator connection);
   Task<Result<void>> greet(Connection& connection, Channel& channel);
   Task<void> answer(Connection& connection, Channel& channel);

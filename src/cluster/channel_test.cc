@@ -1,8 +1,11 @@
 #include "cluster/channel.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include <functional>
 
 #include "certificates/handshake_fixture.h"
 
@@ -47,6 +50,30 @@ class Echo final : public Answerer {
   std::string last;
 };
 
+// Lets in whom another one lets in, and then something else happens.
+class Meanwhile final : public net::PeerVerifier {
+ public:
+  Meanwhile(std::shared_ptr<const net::PeerVerifier> verifier, std::function<void()> happens)
+      : verifier_(std::move(verifier)), happens_(std::move(happens)) {}
+  std::optional<net::TlsRefusal> verify(const net::PeerShown& shown) const override {
+    const auto refusal = verifier_->verify(shown);
+    happens_();
+    return refusal;
+  }
+
+ private:
+  std::shared_ptr<const net::PeerVerifier> verifier_;
+  std::function<void()> happens_;
+};
+
+Task<void> count_frames(Channel& channel, size_t& count) {
+  for (;;) {
+    const Result<Frame> frame = co_await channel.receive(channel.reactor().now() + kSoon);
+    if (!frame) co_return;
+    ++count;
+  }
+}
+
 struct Asked {
   std::string request;
   std::string data;
@@ -79,7 +106,7 @@ Task<void> ask(Reactor& reactor, Credentials credentials, net::Address address, 
 class ChannelTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(::pipe(log_pipe_), 0);
+    ASSERT_EQ(::pipe2(log_pipe_, O_NONBLOCK), 0);
     log_ = std::make_unique<Log>("test", LogLevel::kDebug, log_pipe_[1]);
     server_ = std::make_unique<ChannelServer>(*reactor_, *log_, echo_);
     server_->use(credentials("web1", {"web"}));
@@ -241,6 +268,73 @@ TEST_F(ChannelTest, ARevokedServerIsRefusedAndItsOpenConnectionsEnd) {
   EXPECT_FALSE(open.answer);
   EXPECT_FALSE(answer_to(web2, R"({"request":"status"})"));
   EXPECT_NE(logged().find("revoked"), std::string::npos);
+}
+
+TEST_F(ChannelTest, AServerThatIsRevokedInTheMiddleOfItsHandshakeIsRefused) {
+  const Credentials web2 = credentials("web2", {"app"});
+  const auto revoke = [this] {
+    revocations_.servers["web2"] = clock_.wall();
+    server_->use(credentials("web1", {"web"}));
+  };
+  const Holder holder = holder_of(authority_, {.server = "web1", .roles = {"web"}}, clock_.wall());
+  const auto before = std::make_shared<Meanwhile>(verifier(authority_), revoke);
+  Credentials web1 = credentials("web1", {"web"});
+  web1.listening = context_of(net::TlsContext::Side::kServer, holder, before, true);
+  server_->use(web1);
+  EXPECT_FALSE(answer_to(web2, R"({"request":"status"})"));
+  EXPECT_TRUE(echo_.asked.empty());
+  const std::string line = logged();
+  EXPECT_NE(line.find("revoked"), std::string::npos) << line;
+  EXPECT_NE(line.find("web2"), std::string::npos) << line;
+}
+
+TEST_F(ChannelTest, WhoTakesAllConnectionsAndSaysNothingKeepsNoMemberOut) {
+  std::vector<Descriptor> idle;
+  for (int host = 2; idle.size() < kConnectionsMax; ++host) {
+    const net::Address from = net::Address::parse("127.0.0." + std::to_string(host) + ":0").value();
+    for (size_t i = 0; i < kConnectionsOfOneMax; ++i) {
+      idle.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(::bind(idle.back().get(), from.get(), from.length()), 0);
+      ASSERT_EQ(::connect(idle.back().get(), address_.get(), address_.length()), 0);
+    }
+  }
+  bool waited = false;
+  scope_.spawn([](ChannelServer& server, Reactor& reactor, bool& done) -> Task<void> {
+    while (server.connections() < kConnectionsMax) co_await sleep(reactor, Timers::kTick);
+    done = true;
+  }(*server_, *reactor_, waited));
+  ASSERT_TRUE(reactor_->run_until(waited, kSoon));
+  EXPECT_EQ(answer_to(credentials("web2", {"app"}), R"({"request":"status"})").value_or("refused"),
+            "answered");
+}
+
+TEST_F(ChannelTest, APeerWhoseFramesNeverEndLeavesOthersTheirTurn) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+  const Descriptor theirs(ends[0]);
+  net::Stream stream;
+  ASSERT_TRUE(stream.open(*reactor_, Descriptor(ends[1])));
+  Channel channel(stream);
+  std::string flood;
+  for (int i = 0; i < 10'000; ++i) flood += frame_bytes(FrameKind::kData, "");
+  ASSERT_EQ(::send(theirs.get(), flood.data(), flood.size(), 0), static_cast<ssize_t>(flood.size()));
+  size_t count = 0;
+  Scope counting;
+  counting.spawn(count_frames(channel, count));
+  EXPECT_LT(count, 1000U);
+  stream.cancel();
+  bool ended = false;
+  counting.spawn([](Channel& channel, size_t& count, bool& done) -> Task<void> {
+    while (count < 10'000) co_await yield(channel.reactor());
+    done = true;
+  }(channel, count, ended));
+  EXPECT_TRUE(reactor_->run_until(ended, kSoon));
+  bool joined = false;
+  scope_.spawn([](Scope& scope, bool& done) -> Task<void> {
+    co_await scope.join();
+    done = true;
+  }(counting, joined));
+  EXPECT_TRUE(reactor_->run_until(joined, kSoon));
 }
 
 TEST_F(ChannelTest, AnotherServerThanExpectedIsNotAsked) {

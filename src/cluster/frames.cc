@@ -1,5 +1,7 @@
 #include "cluster/frames.h"
 
+#include <utility>
+
 #include "base/assert.h"
 
 namespace terrace::cluster {
@@ -39,8 +41,13 @@ size_t FrameReader::limit_of(FrameKind kind) const {
   return 0;
 }
 
+void FrameReader::add(std::string_view bytes) {
+  bytes_.erase(0, std::exchange(taken_, 0));
+  bytes_ += bytes;
+}
+
 Result<std::optional<Frame>> FrameReader::next() {
-  const std::string_view rest = bytes_;
+  const std::string_view rest = std::string_view(bytes_).substr(taken_);
   if (rest.empty()) return std::nullopt;
   if (!is_kind(static_cast<uint8_t>(rest[0]))) return fail(Code::kInvalid, "frame", "it is of no known kind");
   if (rest.size() < kFrameHeadBytes) return std::nullopt;
@@ -49,7 +56,7 @@ Result<std::optional<Frame>> FrameReader::next() {
   if (length > limit_of(kind)) return fail(Code::kLimit, "frame", "it is too long");
   if (rest.size() < kFrameHeadBytes + length) return std::nullopt;
   Frame frame{.kind = kind, .body = std::string(rest.substr(kFrameHeadBytes, length))};
-  bytes_.erase(0, kFrameHeadBytes + length);
+  taken_ += kFrameHeadBytes + length;
   return frame;
 }
 

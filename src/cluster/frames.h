@@ -43,18 +43,19 @@ class FrameReader {
   explicit FrameReader(size_t message_bytes_max = kMessageBytesMax) : message_bytes_max_(message_bytes_max) {}
 
   void allow_messages(size_t bytes_max) { message_bytes_max_ = bytes_max; }
-  void add(std::string_view bytes) { bytes_ += bytes; }
+  void add(std::string_view bytes);
   // The next whole frame, or nothing as long as bytes of it are missing. kInvalid for a
   // kind that there is not, kLimit for a length that is too great; both for good.
   Result<std::optional<Frame>> next();
   // Whether the stream may end here: no part of a frame is left over.
-  bool empty() const { return bytes_.empty(); }
+  bool empty() const { return bytes_.size() == taken_; }
 
  private:
   size_t limit_of(FrameKind kind) const;
 
   size_t message_bytes_max_;
   std::string bytes_;
+  size_t taken_ = 0;  // of these, from the front; moved once for many small frames
 };
 
 }  // namespace terrace::cluster

@@ -109,6 +109,12 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const Options& option
   return made;
 }
 
+std::optional<TlsRefusal> TlsContext::refusal_of(std::string_view certificate_der) const {
+  return verifier_->verify({.certificates_der = std::span(&certificate_der, 1),
+                            .expected_name = "",
+                            .is_server = side_ == Side::kClient});
+}
+
 TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
   BIO_meth_free(socket_method_);

@@ -79,6 +79,9 @@ class TlsContext {
   // kInvalid when key and certificate do not belong together or cannot be read.
   static Result<std::shared_ptr<const TlsContext>> make(const Options& options);
   ~TlsContext();
+  // What its verifier says of a peer that showed this certificate to another context of
+  // the same side: whoever changed contexts while a handshake was under way asks the new one.
+  std::optional<TlsRefusal> refusal_of(std::string_view certificate_der) const;
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
