@@ -87,6 +87,7 @@ TEST(EtcdProcess, IsStartedWithoutAPortForClients) {
   const EtcdOptions options{.folder = "/var/lib/terrace/cluster/etcd",
                             .name = "web1",
                             .peers = {{"web1", "https://10.0.0.1:7401"}, {"web2", "https://10.0.0.2:7401"}},
+                            .token = "terrace-17",
                             .certificate_file = "/c/server.crt",
                             .key_file = "/c/server.key",
                             .authorities_file = "/c/trust.pem",
@@ -96,6 +97,7 @@ TEST(EtcdProcess, IsStartedWithoutAPortForClients) {
   EXPECT_THAT(arguments, Contains("--listen-peer-urls=https://10.0.0.1:7401"));
   EXPECT_THAT(arguments, Contains("--initial-cluster=web1=https://10.0.0.1:7401,web2=https://10.0.0.2:7401"));
   EXPECT_THAT(arguments, Contains("--initial-cluster-state=existing"));
+  EXPECT_THAT(arguments, Contains("--initial-cluster-token=terrace-17"));
   EXPECT_THAT(arguments, Contains("--peer-client-cert-auth=true"));
   EXPECT_THAT(arguments, Contains("--peer-crl-file=/c/revoked.crl"));
 }

@@ -13,6 +13,14 @@ bool among(std::span<const EtcdPeer> peers, const std::string& url) {
   return std::ranges::any_of(peers, [&](const EtcdPeer& peer) { return peer.url == url; });
 }
 
+// Of one that nobody wants any more.
+std::optional<EtcdStep> removal(std::span<const EtcdMember> members, std::span<const EtcdPeer> wanted) {
+  for (const EtcdMember& member : members) {
+    if (!among(wanted, member.peer_url)) return EtcdStep{.kind = EtcdStep::Kind::kRemove, .id = member.id};
+  }
+  return std::nullopt;
+}
+
 std::string path_of(EtcdStep::Kind kind) {
   switch (kind) {
     case EtcdStep::Kind::kAdd:
@@ -51,10 +59,13 @@ std::optional<EtcdStep> next_step(std::span<const EtcdMember> members, std::span
         std::ranges::any_of(members, [&](const EtcdMember& one) { return one.peer_url == peer.url; });
     if (!there) return EtcdStep{.kind = Kind::kAdd, .url = peer.url};
   }
-  for (const EtcdMember& member : members) {
-    if (!among(wanted, member.peer_url)) return EtcdStep{.kind = Kind::kRemove, .id = member.id};
-  }
-  return std::nullopt;
+  return removal(members, wanted);
+}
+
+std::optional<EtcdStep> step_instead(const EtcdStep& refused, std::span<const EtcdMember> members,
+                                     std::span<const EtcdPeer> wanted) {
+  if (refused.kind != EtcdStep::Kind::kAdd) return std::nullopt;
+  return removal(members, wanted);
 }
 
 Task<Result<std::vector<EtcdMember>>> etcd_members(EtcdClient& client, Time deadline) {

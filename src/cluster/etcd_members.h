@@ -29,6 +29,12 @@ struct EtcdStep {
 std::optional<EtcdStep> next_step(std::span<const EtcdMember> members, std::span<const EtcdPeer> wanted,
                                   std::span<const std::string> lost);
 
+// What may be tried when etcd takes nobody in, as it does while one of its voters is away:
+// removes one that is not wanted first, for it may be the one that is away. Etcd itself
+// refuses that when those who are left would be too few.
+std::optional<EtcdStep> step_instead(const EtcdStep& refused, std::span<const EtcdMember> members,
+                                     std::span<const EtcdPeer> wanted);
+
 Task<Result<std::vector<EtcdMember>>> etcd_members(EtcdClient& client, Time deadline);
 // kUnavailable: etcd refuses it now, as for a learner that has not caught up yet.
 Task<Result<void>> carry_out(EtcdClient& client, EtcdStep step, Time deadline);

@@ -46,6 +46,16 @@ TEST(EtcdMembers, AMemberWithAnEmptyDiskComesInAnew) {
   EXPECT_EQ(next_step(members, kWanted, lost), (EtcdStep{.kind = Kind::kRemove, .id = 2}));
 }
 
+TEST(EtcdMembers, WhoLeavesGoesFirstWhenEtcdTakesNobodyIn) {
+  const EtcdPeer old{"x", "https://10.0.0.9:7401"};
+  std::vector<EtcdMember> members = {voter(1, kA), voter(2, kB), voter(9, old)};
+  const EtcdStep add = next_step(members, kWanted, {}).value();
+  EXPECT_EQ(step_instead(add, members, kWanted), (EtcdStep{.kind = Kind::kRemove, .id = 9}));
+  members.pop_back();
+  EXPECT_FALSE(step_instead(add, members, kWanted));
+  EXPECT_FALSE(step_instead({.kind = Kind::kPromote, .id = 3}, members, kWanted));
+}
+
 TEST(EtcdMembers, ALearnerThatNobodyWantsGoes) {
   const EtcdPeer old{"x", "https://10.0.0.9:7401"};
   const std::vector<EtcdMember> members = {voter(1, kA), learner(9, old)};

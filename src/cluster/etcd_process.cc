@@ -111,7 +111,7 @@ std::vector<std::string> etcd_arguments(const EtcdOptions& options) {
       "--initial-advertise-peer-urls=" + peer,
       "--initial-cluster=" + cluster_of(options.peers),
       std::string("--initial-cluster-state=") + (options.founds ? "new" : "existing"),
-      "--initial-cluster-token=terrace",
+      "--initial-cluster-token=" + options.token,
       "--heartbeat-interval=100",
       "--election-timeout=1000",
       // The state has 8 MiB at most; a few hundred revisions of a large value fit.

@@ -40,6 +40,9 @@ struct EtcdOptions {
   // as there is no data.
   std::vector<EtcdPeer> peers;
   bool founds = false;  // the cluster begins with this member
+  // Makes the founded cluster another one than any that this server founded before: a member
+  // of that one, which still has its data, must not be taken for one of this.
+  std::string token = "terrace";
   // Certificate, key, authorities and revocations for the peer port, as files. etcd reads
   // the certificate and the revocations anew for each connection, the authorities only
   // when it starts. Empty: none, for tests.

@@ -65,6 +65,7 @@ SharedState::SharedState(Reactor& reactor, const Log& log, StateTransport& trans
       wake_(reactor) {}
 
 Result<void> SharedState::open() {
+  opened_ = reactor_.clock().now();
   if (const Result<void> loaded = copy_.load(); !loaded)
     log_.warning("the copy of the shared state on disk is of no use", {{"error", describe(loaded.error())}});
   remote_.learn(copy_.placement());
@@ -101,6 +102,7 @@ void SharedState::use(std::vector<SiteServer> servers) {
 }
 
 Result<void> SharedState::coordinate(const Snapshot& begin, const Placement& placement) {
+  if (closing_) return fail(Code::kCancelled, "state");
   Result<std::unique_ptr<Journal>> journal = Journal::create(options_.folder + "/state", begin, placement);
   if (!journal) return std::unexpected(journal.error());
   remote_.learn(placement);
@@ -127,18 +129,29 @@ Task<void> SharedState::close_voter(std::shared_ptr<Voter> voter, bool wipe) {
   co_await voter->process.close();
   std::error_code ignored;
   if (wipe) std::filesystem::remove_all(options_.folder + "/etcd", ignored);
+  --voters_closing_;
 }
 
 Result<void> SharedState::take_over() {
-  if (holds() || heard(std::chrono::seconds(10)))
+  if (holds() || heard(kSilence))
     return fail(Code::kUnavailable, "take over", "the shared state is still held");
+  if (reactor_.clock().now() - opened_ < kSilence)
+    return fail(Code::kUnavailable, "take over", "the others have not been asked for long enough");
   Snapshot all = copy_.entries().list("");
+  if (all.version == 0)
+    return fail(Code::kNotFound, "take over", "this server has no copy of the shared state");
+  // The etcd of before is given up, with what it told its members to do.
+  std::erase_if(all.entries, [](const Entry& entry) {
+    return entry.key == kVotersKey || entry.key.starts_with(kEtcdLostPrefix);
+  });
   all.version += kTakeOverGap;
   Placement placement = remote_.placement();
   ++placement.generation;
   placement.keeper = Keeper::kCoordinator;
   placement.holders = {options_.server};
-  return coordinate(all, placement);
+  const Result<void> done = coordinate(all, placement);
+  if (done) stop_etcd(true);
+  return done;
 }
 
 Task<void> SharedState::close() {
@@ -148,7 +161,7 @@ Task<void> SharedState::close() {
   if (voter_) voter_->state.published().close();
   co_await copy_.close();
   retire_coordinator();
-  if (voter_) scope_.spawn(close_voter(std::exchange(voter_, nullptr), false));
+  stop_etcd(false);
   co_await scope_.join();
 }
 
@@ -158,7 +171,9 @@ bool SharedState::heard(Duration within) const {
 
 std::shared_ptr<LocalState> SharedState::local() const {
   if (coordinator_ && coordinator_->healthy()) return coordinator_;
-  if (voter_ && voter_->state.healthy()) return {voter_, &voter_->state};
+  // Not one that has not heard yet who holds the state since.
+  if (voter_ && voter_->state.healthy() && voter_->state.placement().generation >= placement().generation)
+    return {voter_, &voter_->state};
   return nullptr;
 }
 

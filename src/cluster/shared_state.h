@@ -48,6 +48,9 @@ class SharedState final : public State {
   // Versions that are left out when a copy is made the truth: the lost ones may have been used.
   static constexpr Version kTakeOverGap = 1 << 20;
 
+  // Nobody was heard for so long: a person may decide that they are lost.
+  static constexpr Duration kSilence = std::chrono::seconds(10);
+
   struct Options {
     std::string server;  // our name
     std::string folder;  // <state>/cluster; "state" and "etcd" are ours below it
@@ -70,7 +73,8 @@ class SharedState final : public State {
   void renew_etcd();
   // Makes this server the coordinator with what its last copy holds. For a person to
   // decide: only when those who held the state are lost for good, as what they answered
-  // last may be missing. kUnavailable: somebody still holds it.
+  // last may be missing. kUnavailable: somebody still holds it, or was heard or could have
+  // been heard in the last kSilence. kNotFound: there is no copy here.
   Result<void> take_over();
   Task<void> close();
 
@@ -143,6 +147,8 @@ class SharedState final : public State {
   RemoteState remote_;
   std::shared_ptr<Coordinator> coordinator_;
   std::shared_ptr<Voter> voter_;
+  int voters_closing_ = 0;
+  Time opened_;
   std::vector<SiteServer> servers_;
   size_t looked_at_ = 0;
   Time looked_;

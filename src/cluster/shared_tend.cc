@@ -88,8 +88,9 @@ Task<void> SharedState::tend_once() {
 
 // Asks another server where the state is: one that was away, or was told nothing, learns.
 Task<void> SharedState::look_around() {
-  if (servers_.empty() || reactor_.now() - looked_ < kLookPause || (!coordinator_ && heard(kLookPause * 2)))
-    co_return;
+  // Who holds the state hears itself, and may be one whom a person has replaced (take_over()).
+  const bool follows = !holds() && heard(kLookPause * 2);
+  if (servers_.empty() || follows || reactor_.now() - looked_ < kLookPause) co_return;
   looked_ = reactor_.now();
   looked_at_ = (looked_at_ + 1) % servers_.size();
   const std::string server = servers_[looked_at_].name;
@@ -103,11 +104,14 @@ Task<void> SharedState::look_around() {
 }
 
 bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
+  // One that still ends has the folder, and may be about to remove it.
+  if (closing_ || voters_closing_ > 0) return false;
   EtcdOptions options = options_.etcd;
   options.folder = options_.folder + "/etcd";
   options.name = options_.server;
   options.peers = std::move(peers);
   options.founds = founds;
+  if (founds) options.token = "terrace-" + std::to_string(coordinator_->published().entries().version());
   const Result<net::Address> address = EtcdProcess::client_address(options.folder);
   Result<void> started = address ? Result<void>() : std::unexpected(address.error());
   if (started) {
@@ -116,6 +120,7 @@ bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
     if (started) {
       voter_ = std::move(voter);
     } else {
+      ++voters_closing_;
       scope_.spawn(close_voter(std::move(voter), false));
     }
   }
@@ -124,7 +129,9 @@ bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
 }
 
 void SharedState::stop_etcd(bool wipe) {
-  if (voter_) scope_.spawn(close_voter(std::exchange(voter_, nullptr), wipe));
+  if (!voter_) return;
+  ++voters_closing_;
+  scope_.spawn(close_voter(std::exchange(voter_, nullptr), wipe));
 }
 
 void SharedState::renew_etcd() {
@@ -157,7 +164,7 @@ Task<void> SharedState::tend_own_etcd() {
     }
     co_return;
   }
-  if (!own || coordinator_) co_return;
+  if (!own || coordinator_ || voters_closing_ > 0) co_return;
   if (has_etcd_data()) {
     start_etcd({*own}, false);
   } else if (wanted && placement().keeper == Keeper::kEtcd && placement().holds(options_.server) &&
@@ -211,7 +218,7 @@ Task<void> SharedState::tend_coordinator() {
 Task<void> SharedState::grow(Placement wanted) {
   if (!voter_) {
     const std::optional<EtcdPeer> own = peer(options_.server);
-    if (!own) co_return;
+    if (!own || voters_closing_ > 0) co_return;
     const Entry* voters = coordinator_->published().entries().find(kVotersKey);
     std::error_code ignored;
     // What lies there without the key is of a time before: nobody knows of it any more.
@@ -238,6 +245,7 @@ Task<void> SharedState::grow(Placement wanted) {
 }
 
 Task<void> SharedState::finish_move() {
+  if (!coordinator_) co_return;
   const Placement target = coordinator_->placement();
   const Time deadline = reactor_.now() + kMoveMax;
   if (target.keeper == Keeper::kEtcd) {
@@ -340,7 +348,9 @@ Task<bool> SharedState::change_members(Placement wanted) {
   co_await publish_voters(*members);
   if (!step) co_return peers.size() == wanted.holders.size();
   EtcdStep next = *step;
-  const Result<void> done = co_await carry_out(voter->client, std::move(next), deadline);
+  Result<void> done = co_await carry_out(voter->client, std::move(next), deadline);
+  std::optional<EtcdStep> instead = done ? std::nullopt : step_instead(*step, *members, peers);
+  if (instead) done = co_await carry_out(voter->client, std::move(*instead), deadline);
   if (done) log_.info("etcd's members change", {{"members", uint64_t{members->size()}}});
   if (!done) co_return false;
   members = co_await etcd_members(voter->client, deadline);

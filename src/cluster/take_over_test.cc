@@ -1,0 +1,131 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "cluster/shared_state.h"
+#include "cluster/state_fixture.h"
+
+namespace terrace::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The system's time, and what a test adds to it.
+class SkippingClock final : public Clock {
+ public:
+  Time now() const override { return real_.now() + skipped_; }
+  WallTime wall() const override { return real_.wall(); }
+  void skip(Duration by) { skipped_ += by; }
+
+ private:
+  SystemClock real_;
+  Duration skipped_{0};
+};
+
+// Requests from one server to the others of this process.
+class Wires final : public StateTransport {
+ public:
+  Wires(std::string asker, std::map<std::string, SharedState*>& servers)
+      : asker_(std::move(asker)), servers_(servers) {}
+  Task<Result<std::string>> ask(std::string server, std::string request, Time deadline) override {
+    const auto found = servers_.find(server);
+    if (found == servers_.end()) co_return fail(Code::kUnavailable, "connect");
+    std::string answer = co_await found->second->answer(asker_, std::move(request), deadline);
+    co_return answer;
+  }
+
+ private:
+  std::string asker_;
+  std::map<std::string, SharedState*>& servers_;
+};
+
+struct Server {
+  Server(Reactor& reactor, const Log& log, std::string name, std::map<std::string, SharedState*>& servers)
+      : wires(name, servers), state(reactor, log, wires, {.server = name, .folder = folder.path}) {}
+  TestFolder folder;
+  Wires wires;
+  SharedState state;
+};
+
+class TakeOverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(web1_.state.open());
+    ASSERT_TRUE(web1_.state.found());
+    ASSERT_TRUE(web2_.state.open());
+    web2_.state.join(web1_.state.placement());
+    reached_["web1"] = &web1_.state;
+  }
+  void TearDown() override {
+    for (Server* server : {&web1_, &web2_}) finish(server->state.close());
+  }
+  void finish(Task<void> task) {
+    bool done = false;
+    scope_.spawn(wait(std::move(task), done));
+    EXPECT_TRUE(reactor_->run_until(done, 30s));
+  }
+  static Task<void> wait(Task<void> task, bool& done) {
+    co_await task;
+    done = true;
+  }
+  Task<void> put(SharedState& state, std::string key, std::string value) {
+    const Committed put = co_await state.put(std::move(key), std::move(value), 0, reactor_->now() + 5s);
+    EXPECT_TRUE(put.done()) << put.text;
+  }
+  Task<void> until(bool (*reached)(const Server&, const Server&)) {
+    while (!reached(web1_, web2_)) co_await sleep(*reactor_, 10ms);
+  }
+
+  SkippingClock clock_;
+  Log log_{"test", LogLevel::kError};
+  std::unique_ptr<Reactor> reactor_ = Reactor::create(clock_, {}).value();
+  std::map<std::string, SharedState*> reached_;
+  Server web1_{*reactor_, log_, "web1", reached_};
+  Server web2_{*reactor_, log_, "web2", reached_};
+  Scope scope_;
+};
+
+TEST_F(TakeOverTest, OnlyWhatNobodyHasHeldForAWhileIsTakenAndTheNewOneHoldsIt) {
+  EXPECT_EQ(web2_.state.take_over().error().code, Code::kUnavailable);
+  finish(put(web1_.state, "site", "one"));
+  finish(put(web1_.state, kVotersKey, "web1=https://10.0.0.1:7401"));
+  finish(until([](const Server&, const Server& web2) {
+    return web2.state.copy().entries().find(kVotersKey) != nullptr;
+  }));
+  EXPECT_EQ(web2_.state.take_over().error().code, Code::kUnavailable);
+
+  // The question that is under way is still answered, none after it.
+  reached_.clear();
+  finish(put(web1_.state, "release", "7"));
+  finish(until([](const Server&, const Server& web2) {
+    return web2.state.copy().entries().find("release") != nullptr;
+  }));
+  clock_.skip(11s);
+  finish(until([](const Server&, const Server& web2) { return !web2.state.heard(SharedState::kSilence); }));
+  const auto taken = web2_.state.take_over();
+  ASSERT_TRUE(taken) << describe(taken.error());
+  finish(put(web2_.state, "drains/web1", "yes"));
+  EXPECT_EQ(web2_.state.copy().entries().find("site")->value, "one");
+  // Etcd's members of before are nobody's any more.
+  finish(until([](const Server&, const Server& web2) {
+    return web2.state.copy().entries().find(kVotersKey) == nullptr;
+  }));
+
+  // Who comes back learns that it has been replaced.
+  reached_ = {{"web1", &web1_.state}, {"web2", &web2_.state}};
+  web1_.state.use({{"web1", "https://10.0.0.1:7401"}, {"web2", "https://10.0.0.2:7401"}});
+  finish(until([](const Server& web1, const Server&) { return !web1.state.holds(); }));
+  finish(until([](const Server& web1, const Server&) {
+    return web1.state.copy().entries().find("drains/web1") != nullptr;
+  }));
+}
+
+TEST_F(TakeOverTest, AServerThatKnowsNothingTakesNothingOver) {
+  reached_.clear();
+  clock_.skip(11s);
+  EXPECT_EQ(web2_.state.take_over().error().code, Code::kNotFound);
+  EXPECT_FALSE(web2_.state.holds());
+}
+
+}  // namespace
+}  // namespace terrace::cluster
