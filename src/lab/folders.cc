@@ -1,11 +1,14 @@
 #include "lab/folders.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -19,6 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kNameBytesMax = 64;
 constexpr size_t kLabsMax = 1000;
+constexpr int kEndLooks = 500;
+constexpr int kEndLookMilliseconds = 20;
 
 struct Tops {
   std::string disks = "/var/lib/terrace-lab";
@@ -75,12 +80,27 @@ Result<Descriptor> take_name(const LabFolders& folders) {
   for (const std::string& folder : {folders.disk, folders.run}) {
     if (Result<void> made = make_folders(folder, 0700); !made) return std::unexpected(made.error());
   }
-  Result<Descriptor> taken = lock(folders, O_CREAT);
-  if (!taken) return taken;
-  const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(taken->get(), 0) != 0) return fail_system("keeper.pid");
-  if (Result<void> written = write_all(taken->get(), pid); !written) return std::unexpected(written.error());
-  return taken;
+  return lock(folders, O_CREAT);
+}
+
+Result<void> note_keeper(const Descriptor& taken) {
+  if (::ftruncate(taken.get(), 0) != 0) return fail_system("keeper.pid");
+  return write_all(taken.get(), std::to_string(::getpid()) + "\n");
+}
+
+Result<void> end_by_force(const LabFolders& folders) {
+  const Result<std::string> text = read_file(folders.run + "/keeper.pid", 64);
+  if (!text) return std::unexpected(text.error());
+  pid_t pid = 0;
+  const auto read = std::from_chars(text->data(), text->data() + text->size(), pid);
+  // The lock says that this is the keeper still, and no later process of its number.
+  if (read.ec != std::errc() || pid <= 1 || !is_running(folders)) return {};
+  ::kill(pid, SIGKILL);
+  for (int i = 0; i < kEndLooks; ++i) {
+    if (!is_running(folders)) return {};
+    ::poll(nullptr, 0, kEndLookMilliseconds);
+  }
+  return fail(Code::kTimeout, "lab", "its keeper does not end");
 }
 
 Result<void> remove_lab(const LabFolders& folders) {

@@ -39,6 +39,12 @@ bool is_running(const LabFolders& folders);
 // Makes the folders and takes the name for as long as the descriptor is open.
 // kUnavailable when a lab of this name runs already.
 Result<Descriptor> take_name(const LabFolders& folders);
+// Says within what take_name() gave that this process is the keeper.
+Result<void> note_keeper(const Descriptor& taken);
+
+// Ends a keeper that does not answer, and with it its lab. kTimeout when that does not
+// help.
+Result<void> end_by_force(const LabFolders& folders);
 
 // Removes what a lab that does not run any more has left.
 Result<void> remove_lab(const LabFolders& folders);

@@ -62,6 +62,7 @@ Result<void> Keeper::open() {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != options_.starter) return fail(Code::kCancelled, "keeper", "who started it is gone");
   }
+  if (Result<void> noted = note_keeper(options_.name); !noted) return noted;
   events_ =
       Descriptor(::open(options_.folders.events().c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
   if (!events_) return fail_system("events.log");

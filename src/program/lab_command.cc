@@ -34,6 +34,8 @@ using lab::Request;
 constexpr size_t kConsoleBytesMax = 64 << 20;
 constexpr std::chrono::milliseconds kFollowPause{200};
 constexpr size_t kLinesShown = 20;
+// A keeper that does not answer for so long hangs.
+constexpr std::chrono::seconds kDownPatience{20};
 
 // Prints what went wrong, or with --json the answer as it came.
 int report(const CommandLine& line, const LabFolders& folders, const Result<KeeperAnswer>& answer) {
@@ -192,14 +194,22 @@ int run_lab_logs(const CommandLine& line) {
 
 // ---- down
 
+int remove_rest(const CommandLine& line, const LabFolders& folders) {
+  const Result<void> removed = lab::remove_lab(folders);
+  if (!removed) return complain(describe(removed.error()), line.json, kExitFailure);
+  print(line.json ? R"({"ok":true})"
+                    "\n"
+                  : fmt::format("lab {}: what it left is removed\n", folders.name));
+  return kExitFine;
+}
+
 int take_down(const CommandLine& line, const LabFolders& folders) {
-  if (!lab::is_running(folders)) {
-    const Result<void> removed = lab::remove_lab(folders);
-    if (!removed) return complain(describe(removed.error()), line.json, kExitFailure);
-    if (!line.json) print(fmt::format("lab {}: what it left is removed\n", folders.name));
-    return kExitFine;
+  if (!lab::is_running(folders)) return remove_rest(line, folders);
+  const Result<KeeperAnswer> answer = lab::ask_keeper(folders, {.command = LabCommand::kDown}, kDownPatience);
+  if (!answer && answer.error().code == Code::kTimeout) {
+    const Result<void> ended = lab::end_by_force(folders);
+    return ended ? remove_rest(line, folders) : complain(describe(ended.error()), line.json, kExitFailure);
   }
-  const Result<KeeperAnswer> answer = lab::ask_keeper(folders, {.command = LabCommand::kDown});
   const int status = report(line, folders, answer);
   if (status == kExitFine && !line.json) print(fmt::format("lab {}: gone\n", folders.name));
   return status;

@@ -236,6 +236,10 @@ class Up {
   int end(int status) {
     if (alive(keeper_)) ::kill(keeper_, SIGTERM);
     wait_for_end(keeper_);
+    // It was killed: its machines ended with it, their disks did not.
+    std::error_code ignored;
+    if (fs::exists(name_.folders.disk, ignored) && !lab::is_running(name_.folders))
+      (void)lab::remove_lab(name_.folders);
     if (!line_.json) print(fmt::format("lab {}: gone\n", name_.folders.name));
     return status;
   }

@@ -11,7 +11,7 @@ START_SECONDS = 60
 class Block:
     line: int
     language: str
-    marks: dict[str, str]  # "serves" to "", "skip" to its reason, "file" to a path
+    marks: dict[str, str]  # "serves" and "root" to "", "skip" to its reason, "file" to a path
     text: str
 
 
@@ -52,5 +52,6 @@ def script(page: str, name: str) -> str:
                 last = block.text.strip().splitlines()
                 parts.append("stop\n%s\n%s &\nserved=$!\nserved_until\n" % ("\n".join(last[:-1]), last[-1]))
             else:
-                parts.append(block.text)
+                as_root = "root" in block.marks
+                parts.append("if [ $(id -u) = 0 ]; then\n%sfi\n" % block.text if as_root else block.text)
     return "".join(parts)

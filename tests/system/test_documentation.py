@@ -45,7 +45,8 @@ def in_a_network_of_its_own(command: list[str]) -> list[str]:
 def test_the_commands_of_a_page_run(page, checkout):
     assert BINARY.exists(), "build first: ./test build"
     home = checkout.parent / "home"
-    environment = {**os.environ, "HOME": str(home), "TERRACE_FOLDER": str(checkout.parent / "folder")}
+    environment = {**os.environ, "HOME": str(home), "TERRACE_FOLDER": str(checkout.parent / "folder"),
+                   "TERRACE_LAB_FOLDER": str(checkout.parent / "labs")}
     command = in_a_network_of_its_own(["bash", "-c", script((ROOT / page).read_text(), page)])
     done = subprocess.run(command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180)
