@@ -32,7 +32,8 @@ constexpr mode_t kSticky = 01777;
 
 Result<void> mount_at(const char* what, const std::string& where, const char* type, unsigned long flags,
                       const std::string& options = {}) {
-  if (::mount(what, where.c_str(), type, flags, options.c_str()) != 0) return fail_system("mount");
+  if (::mount(what, where.c_str(), type, flags, options.c_str()) != 0)
+    return fail_system(type != nullptr ? type : "mount");
   return {};
 }
 
@@ -78,7 +79,12 @@ Result<void> make_system_folders(const std::string& top) {
 Result<void> mount_layer(const MachineRoot& root, const std::string& name) {
   const std::string options =
       fmt::format("lowerdir=/{0},upperdir={1}/{0},workdir={1}/work-{0}", name, root.disk);
-  return mount_at("overlay", tree(root) + "/" + name, "overlay", 0, options);
+  Result<void> done = mount_at("overlay", tree(root) + "/" + name, "overlay", 0, options);
+  // As in a container whose own disk is made of layers.
+  if (!done && done.error().system == EINVAL)
+    return fail(Code::kUnavailable, "overlay",
+                "the disks of labs cannot be where they are: say TERRACE_LAB_FOLDER=/a/folder/on/ext4");
+  return done;
 }
 
 Result<void> mount_system(const MachineRoot& root) {

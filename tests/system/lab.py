@@ -313,6 +313,18 @@ def tail(path: Path) -> str:
 
 def interfaces() -> str:
     """This machine's interfaces, addresses, routes and rules, as far as nobody else changes them."""
-    commands = (["ip", "-o", "link", "show"], ["ip", "-o", "addr", "show"], ["ip", "route", "show", "table", "all"])
+    commands = (["ip", "-o", "link", "show"], ["ip", "-o", "addr", "show"], ["ip", "route", "show", "table", "all"],
+                ["ip", "rule", "show"], ["nft", "list", "ruleset"])
     said = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
     return re.sub(r"(valid|preferred)_lft \S+", "", "\n".join(said))
+
+
+def settings() -> dict[str, str]:
+    """The settings of this machine's kernel for networks, and its mounts."""
+    found = {"mounts": re.sub(r"^\d+ \d+ ", "", Path("/proc/self/mountinfo").read_text(), flags=re.M)}
+    for file in Path("/proc/sys/net").rglob("*"):
+        try:
+            found[str(file)] = file.read_text() if file.is_file() else ""
+        except OSError:
+            continue
+    return found

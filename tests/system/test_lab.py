@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from client import Connection
 from harness import BINARY, wait_until
-from lab import Lab, interfaces, why_not
+from lab import Lab, interfaces, settings, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 
@@ -245,7 +245,46 @@ ready = "curl -fsS http://127.0.0.1:8000/a.txt"
     assert "GET /a.txt" in lab.run("logs", "files").stdout
 
 
-# ---- several labs, and the end of each
+# ---- this machine, and several labs
+
+UP_SECONDS = 60.0  # that ten servers may take
+UP_BYTES = 3 << 30
+
+
+def test_this_machine_stays_as_it_is(make_lab):
+    before = settings()
+    lab = make_lab(servers=TWO, up=False)
+    host = interfaces()
+    lab.up()
+    lab.cut("web1", "web2")
+    during = settings()
+    assert interfaces() == host
+    assert {name: value for name, value in during.items() if before.get(name) != value} == {}
+    assert not [one for one in Path("/sys/fs/cgroup").rglob("*lab*") if one.is_dir() and lab.name in one.name]
+
+
+def memory(lab: Lab) -> int:
+    """What all processes of a lab hold, shared pages once (proc(5), smaps_rollup)."""
+    networks = {os.readlink("/proc/%d/ns/net" % one["pid"]) for one in lab.status()["machines"]}
+    total = 0
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(one / "ns/net") in networks:
+                total += int(re.search(r"^Pss: +(\d+) kB", (one / "smaps_rollup").read_text(), re.M)[1]) << 10
+        except (OSError, TypeError):
+            continue
+    return total
+
+
+def test_ten_servers_are_up_in_a_minute(make_lab):
+    began = time.monotonic()
+    lab = make_lab(servers={"web%d" % i: ["web"] for i in range(10)})
+    seconds, held = time.monotonic() - began, memory(lab)
+    print("ten servers: %.1f s, %d MB" % (seconds, held >> 20))
+    assert seconds < 3 * UP_SECONDS and held < UP_BYTES
+
+
+# ---- the end of a lab
 
 
 def test_two_labs_of_the_same_file_do_not_see_each_other(make_lab):
