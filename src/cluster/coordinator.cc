@@ -7,6 +7,13 @@ namespace {
 
 Committed unavailable(const char* text) { return {.outcome = Outcome::kUnavailable, .text = text}; }
 
+size_t bytes_of(const Commit& commit) {
+  size_t bytes = 0;
+  for (const Write& write : commit.writes)
+    bytes += write.key.size() + (write.value ? write.value->size() : 0);
+  return bytes;
+}
+
 }  // namespace
 
 // A commit, or a change of placement, on its way to the disk.
@@ -60,8 +67,17 @@ Task<void> Coordinator::close() {
 const char* Coordinator::objection() const {
   if (closing_) return "the coordinator stops";
   if (moving_) return "the shared state is being moved";
+  if (behind_) return "the coordinator's disk is older than what the site has seen";
   if (failed()) return "the coordinator's disk failed";
   return nullptr;
+}
+
+void Coordinator::seen(Version version) {
+  const Version ours = published_.entries().version();
+  if (version <= ours || behind_) return;
+  behind_ = true;
+  log_.error("this server's shared state is older than what it has told: was an old disk put back?",
+             {{"version", ours}, {"seen", version}});
 }
 
 Task<Result<std::optional<Entry>>> Coordinator::get(std::string key, Time) {
@@ -95,7 +111,10 @@ Task<Committed> Coordinator::place(Placement placement, bool moving, Time deadli
 
 Task<Committed> Coordinator::enqueue(std::shared_ptr<Pending> pending, Time deadline) {
   if (closing_ || failed()) co_return unavailable(objection());
-  if (waiting_.size() >= kWaitingMax) co_return unavailable("too many commits wait");
+  const size_t bytes = bytes_of(pending->commit);
+  if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax)
+    co_return unavailable("too many commits wait");
+  waiting_bytes_ += bytes;
   waiting_.push_back(pending);
   wake_.set();
   const Result<void> done = co_await pending->done.wait_until(deadline);
@@ -116,6 +135,7 @@ Task<void> Coordinator::run() {
     }
     const std::shared_ptr<Pending> pending = std::move(waiting_.front());
     waiting_.pop_front();
+    waiting_bytes_ -= bytes_of(pending->commit);
     if (pending->abandoned) continue;
     co_await decide(*pending);
     pending->done.set();

@@ -20,6 +20,7 @@ class Coordinator final : public LocalState {
  public:
   // Commits that wait for the disk, at most; one more is refused.
   static constexpr size_t kWaitingMax = 256;
+  static constexpr size_t kWaitingBytesMax = 8 * kCommitBytesMax;
 
   // In memory only, for tests.
   Coordinator(Reactor& reactor, const Log& log, const Snapshot& entries);
@@ -34,6 +35,10 @@ class Coordinator final : public LocalState {
 
   Published& published() override { return published_; }
   bool healthy() const override { return objection() == nullptr; }
+  // When that is more than we have, our disk is an old one that was put back: what we
+  // answered since is lost here, and others have it. Then nothing is read or written here;
+  // one of the others takes over (SharedState::take_over()).
+  void seen(Version version) override;
   const Placement& placement() const override { return placement_; }
   // The state is being handed over: nothing is read or written here meanwhile.
   bool moving() const { return moving_; }
@@ -63,6 +68,8 @@ class Coordinator final : public LocalState {
   std::unique_ptr<Journal> journal_;
   Offload disk_;
   std::deque<std::shared_ptr<Pending>> waiting_;
+  size_t waiting_bytes_ = 0;
+  bool behind_ = false;
   Event wake_;
   bool closing_ = false;
   Scope scope_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cluster/state_fixture.h"
 
 namespace terrace::cluster {
@@ -113,6 +115,38 @@ TEST_F(DurableCoordinatorTest, AfterItHasMovedNobodyReadsOrWrites) {
   EXPECT_FALSE(state_->healthy());
   EXPECT_EQ(run(state_->put("site", "one", 0, soon())).outcome, Outcome::kUnavailable);
   EXPECT_EQ(run(state_->get("site", soon())).error().code, Code::kUnavailable);
+}
+
+TEST_F(CoordinatorTest, WhatWaitsForTheDiskHasALimitInBytes) {
+  std::vector<Outcome> outcomes;
+  const auto put = [](State& state, int i, Time deadline, std::vector<Outcome>& into) -> Task<void> {
+    Commit large;
+    large.writes.push_back({"a" + std::to_string(i), std::string(kValueBytesMax - 10, 'x')});
+    const Committed committed = co_await state.commit(std::move(large), deadline);
+    into.push_back(committed.outcome);
+  };
+  constexpr size_t kFit = Coordinator::kWaitingBytesMax / kValueBytesMax;
+  for (size_t i = 0; i < kFit + 3; ++i) scope_.spawn(put(state_, static_cast<int>(i), soon(), outcomes));
+  bool all = false;
+  const auto wait = [](Reactor& reactor, const std::vector<Outcome>& list, bool& done) -> Task<void> {
+    while (list.size() < kFit + 3) co_await sleep(reactor, 1ms);
+    done = true;
+  };
+  scope_.spawn(wait(*reactor_, outcomes, all));
+  ASSERT_TRUE(reactor_->run_until(all, 10s));
+  EXPECT_EQ(std::ranges::count(outcomes, Outcome::kUnavailable), 3);
+  // It was a moment's matter.
+  EXPECT_TRUE(run(state_.put("site", "one", 0, soon())).done());
+}
+
+TEST_F(CoordinatorTest, OneWhoseDiskWentBackNoticesWhenAnotherHasSeenMore) {
+  const Committed put = run(state_.put("site", "one", 0, soon()));
+  const auto ask = [&](Version since) { return run(answer(state_, WatchRequest{.since = since}, soon())); };
+  EXPECT_TRUE(std::holds_alternative<Nothing>(ask(put.version)));
+  EXPECT_TRUE(std::holds_alternative<Unanswered>(ask(put.version + 1)));
+  EXPECT_FALSE(state_.healthy());
+  EXPECT_EQ(run(state_.put("site", "two", put.version, soon())).outcome, Outcome::kUnavailable);
+  EXPECT_EQ(run(state_.get("site", soon())).error().code, Code::kUnavailable);
 }
 
 TEST_F(DurableCoordinatorTest, ADeadlineThatPassedIsNoCommitUnlessTheDiskHasIt) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/assert.h"
@@ -95,7 +96,10 @@ Result<void> Journal::reopen() {
 
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& folder, Contents& contents) {
   std::unique_ptr<Journal> journal(new Journal(folder));
-  if (::access(journal->path_.c_str(), F_OK) != 0) return fail(Code::kNotFound, "journal", "there is none");
+  struct stat there{};
+  // Only when it is certain: who is told that there is none may begin a new one.
+  if (::stat(journal->path_.c_str(), &there) != 0)
+    return errno == ENOENT ? fail(Code::kNotFound, "journal", "there is none") : fail_system("stat");
   if (const Result<void> locked = journal->lock(); !locked) return std::unexpected(locked.error());
   const Result<std::string> text = read_file(journal->path_, kJournalBytesMax);
   if (!text) return std::unexpected(text.error());
@@ -117,7 +121,9 @@ Result<std::unique_ptr<Journal>> Journal::create(const std::string& folder, cons
   std::unique_ptr<Journal> journal(new Journal(folder));
   if (const Result<void> made = make_folders(folder, 0700); !made) return std::unexpected(made.error());
   if (const Result<void> locked = journal->lock(); !locked) return std::unexpected(locked.error());
-  const Record first{.begin = begin, .placement = placement};
+  // Version 0 is before the first commit: a coordinator begins with 1 and counts from there.
+  Record first{.begin = begin, .placement = placement};
+  first.begin->version = std::max<Version>(begin.version, 1);
   if (const Result<void> begun = journal->begin_anew(first); !begun) return std::unexpected(begun.error());
   return journal;
 }

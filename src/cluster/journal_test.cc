@@ -1,6 +1,7 @@
 #include "cluster/journal.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cluster/state_fixture.h"
@@ -113,6 +114,20 @@ TEST_F(JournalTest, OneProcessHasIt) {
 }
 
 TEST_F(JournalTest, NoJournalIsNotFound) { EXPECT_EQ(read().error().code, Code::kNotFound); }
+
+TEST_F(JournalTest, OneThatCannotBeReachedIsNotTakenForNone) {
+  // As with a folder that may not be entered, which root may.
+  ASSERT_EQ(::symlink("journal", path_.c_str()), 0);
+  EXPECT_NE(read().error().code, Code::kNotFound);
+}
+
+TEST_F(JournalTest, AnEmptyStateIsReadAgainAfterItsFirstCommit) {
+  {
+    const auto journal = Journal::create(folder_.path, {}, kHere).value();
+    ASSERT_TRUE(journal->append(put(2, "one")));
+  }
+  EXPECT_EQ(read()->entries.find("site")->version, 2);
+}
 
 TEST_F(JournalTest, AGrownJournalBeginsAnewWithEverything) {
   {

@@ -29,6 +29,7 @@ Task<StateAnswer> answer_commit(LocalState& state, Commit commit, Time deadline)
 }
 
 Task<StateAnswer> answer_watch(LocalState& state, WatchRequest watch, Time deadline) {
+  state.seen(watch.since);
   const Time until = std::min(deadline, state.published().reactor().now() + watch.wait);
   Result<Changes> changes = co_await state.published().wait(std::move(watch.prefix), watch.since, until);
   if (changes) co_return std::move(*changes);

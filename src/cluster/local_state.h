@@ -12,6 +12,8 @@ class LocalState : public State {
   virtual Published& published() = 0;
   // Whether it can tell the newest: false when it has lost the others that it needs.
   virtual bool healthy() const = 0;
+  // Another server that follows has seen this version.
+  virtual void seen(Version) {}
   // Who holds the state, as far as known here.
   virtual const Placement& placement() const = 0;
   std::unique_ptr<StateWatch> watch(std::string prefix) override {
