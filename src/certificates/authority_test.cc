@@ -34,6 +34,18 @@ TEST_F(AuthorityTest, ACertificateNamesWhatTheIssuerSaid) {
   EXPECT_EQ(identity->expires, clock_.wall() + 72h);
 }
 
+TEST_F(AuthorityTest, ACertificateHoldsForItsAddressesAndNoOther) {
+  const auto address = [](const char* text) { return net::Ip::parse(text).value(); };
+  const Subject subject{.server = "web2", .addresses = {address("10.0.0.2"), address("fd00::2")}};
+  const std::string pem = authority_.sign(request(), subject, clock_.wall(), kLifeDefault).value();
+  const std::string der = der_of(parse_pem(pem, 2).value()[0].get());
+  EXPECT_TRUE(names_address(der, address("10.0.0.2")));
+  EXPECT_TRUE(names_address(der, address("fd00::2")));
+  EXPECT_FALSE(names_address(der, address("10.0.0.3")));
+  EXPECT_FALSE(names_address(der, address("fd00::3")));
+  EXPECT_FALSE(names_address("nothing", address("10.0.0.2")));
+}
+
 TEST_F(AuthorityTest, AnAuthorityIsLoadedFromWhatItWrote) {
   const Result<Authority> again = Authority::load(authority_.certificate_pem(), authority_.key_pem().value());
   ASSERT_TRUE(again) << describe(again.error());

@@ -123,6 +123,16 @@ Result<Identity> read_identity(x509_st* x509) {
   return read;
 }
 
+bool names_address(std::string_view der, const net::Ip& address) {
+  const Result<CertificateHandle> certificate = parse_der(der);
+  if (!certificate) return false;
+  const size_t skipped = address.is_v4() ? 12 : 0;
+  const bool named = X509_check_ip(certificate->get(), address.bytes.data() + skipped,
+                                   address.bytes.size() - skipped, 0) == 1;
+  ERR_clear_error();
+  return named;
+}
+
 Result<Identity> read_identity_pem(std::string_view pem) {
   const Result<std::vector<CertificateHandle>> all = parse_pem(pem, 1 + 2);
   if (!all) return std::unexpected(all.error());

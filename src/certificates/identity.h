@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "net/address.h"
 
 struct x509_st;
 
@@ -55,6 +56,8 @@ struct Identity {
 Result<Identity> read_identity(std::string_view der);
 // The same of one that is parsed already, which is what takes the time.
 Result<Identity> read_identity(x509_st* certificate);
+// Whether a certificate holds for a server at this address.
+bool names_address(std::string_view der, const net::Ip& address);
 // The first certificate of a PEM file.
 Result<Identity> read_identity_pem(std::string_view pem);
 

@@ -29,8 +29,9 @@ struct EtcdPeer {
 };
 
 // What the authority adds to the certificate of a voter (certificates::Subject::names):
-// etcd knows no roles, and without it every server of the site could be its peer.
-inline constexpr const char* kVoterName = "voter";
+// etcd knows no roles, and without it every server of the site could be its peer. The dot
+// keeps it apart from the names of servers, which are in certificates in the same place.
+inline constexpr const char* kVoterName = "voter.site";
 
 struct EtcdOptions {
   std::string program = "/usr/bin/etcd";

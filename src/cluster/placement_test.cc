@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cluster/etcd_process.h"
+#include "topology/forms.h"
+
 namespace terrace::cluster {
 namespace {
 
@@ -34,6 +37,12 @@ TEST(Placement, AShrinkingSiteGoesBackToOneOfItsVoters) {
   const Placement next = chosen(two, {.keeper = Keeper::kEtcd, .holders = {"c", "e", "d"}});
   EXPECT_EQ(next.keeper, Keeper::kCoordinator);
   EXPECT_THAT(next.holders, ElementsAre("e"));
+}
+
+// Every certificate has its server's name where a voter's has this one as well.
+TEST(Placement, NoServerCanHaveTheNameThatOnlyVotersHave) {
+  EXPECT_EQ(topology::server_name().check("voter"), "");
+  EXPECT_NE(topology::server_name().check(kVoterName), "");
 }
 
 }  // namespace
