@@ -161,6 +161,16 @@ Result<Request> Request::parse(std::string_view pem) {
   return Request(std::move(key));
 }
 
+std::string Request::key_hash() const {
+  unsigned char* der = nullptr;
+  const int length = i2d_PUBKEY(public_key_.get(), &der);
+  if (length <= 0) return {};
+  const std::string_view bytes(reinterpret_cast<const char*>(der), static_cast<size_t>(length));
+  const std::string hash = fingerprint_of(bytes).print();
+  OPENSSL_free(der);
+  return hash;
+}
+
 Authority::Authority(PrivateKey key, CertificateHandle certificate)
     : key_(std::move(key)),
       certificate_(std::move(certificate)),

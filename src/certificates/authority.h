@@ -36,6 +36,9 @@ class Request {
   static constexpr size_t kBytesMax = 2048;
   // Strict: one PEM block, EC P-256, a good signature, no name, nothing asked for.
   static Result<Request> parse(std::string_view pem);
+  // SHA-256 of the public key (SubjectPublicKeyInfo), 64 digits: who asks again with the
+  // same key is the same server.
+  std::string key_hash() const;
 
  private:
   friend class Authority;

@@ -139,4 +139,10 @@ Result<Identity> read_identity_pem(std::string_view pem) {
   return read_identity(all->front().get());
 }
 
+bool has_dns_name(std::string_view pem, const std::string& name) {
+  const Result<std::vector<CertificateHandle>> all = parse_pem(pem, 1 + 2);
+  return all && X509_check_host(all->front().get(), name.data(), name.size(),
+                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
+}
+
 }  // namespace terrace::certificates

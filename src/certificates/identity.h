@@ -60,5 +60,7 @@ Result<Identity> read_identity(x509_st* certificate);
 bool names_address(std::string_view der, const net::Ip& address);
 // The first certificate of a PEM file.
 Result<Identity> read_identity_pem(std::string_view pem);
+// Whether that one has the DNS name (Subject::names).
+bool has_dns_name(std::string_view pem, const std::string& name);
 
 }  // namespace terrace::certificates

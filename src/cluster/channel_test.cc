@@ -351,6 +351,7 @@ TEST_F(ChannelTest, WhatIsNotTlsGetsNothingAndIsSaid) {
     ASSERT_EQ(::send(socket.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
     const std::string line = logged();
     EXPECT_NE(line.find("refused at the control port"), std::string::npos) << line;
+    ::shutdown(socket.get(), SHUT_WR);
     char answer[64];
     // At most a TLS alert.
     EXPECT_LE(::recv(socket.get(), answer, sizeof answer, 0), 7);

@@ -22,14 +22,8 @@ struct Later {
   std::string_view comes_with;
 };
 constexpr std::array kLater = {
-    Later{"token", "step 1, several servers"},
-    Later{"join", "step 1, several servers"},
-    Later{"revoke", "step 1, several servers"},
     Later{"apply", "step 1, several servers"},
     Later{"history", "step 1, several servers"},
-    Later{"drain", "step 1, several servers"},
-    Later{"undrain", "step 1, several servers"},
-    Later{"certificates", "step 2, secured and monitored"},
     Later{"firewall", "step 2, secured and monitored"},
     Later{"trust", "step 2, secured and monitored"},
     Later{"switchover", "step 3, scale up"},
@@ -157,6 +151,8 @@ void add_logs(CLI::App& app, CommandLine& line) {
   add_file(logs, line);
   add_json(logs, line);
   logs.add_flag("-f,--follow", line.follow, "Keeps showing new lines, also after the files were rotated");
+  logs.add_option("--server", line.server, "Only of this server; without it of all servers of the site")
+      ->type_name("NAME");
   logs.add_option("--instance", line.instance, "Only lines of this instance, such as app-1")
       ->type_name("NAME");
   logs.add_option("--release", line.release, "Only lines of this release, such as 7")
@@ -447,6 +443,93 @@ void add_upgrade(CLI::App& app, CommandLine& line) {
   add_json(upgrade, line);
 }
 
+void add_token(CLI::App& app, CommandLine& line) {
+  CLI::App& token = add_command(
+      app, line, Command::kToken, "token", "Makes a token with which one more server joins the site",
+      "Prints the command to run on the new server. A token is for one server of the site file,\n"
+      "works once and expires. Whoever has it can become that server: hand it over as a password.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace token web2\n"
+      "  terrace token web2 --life 10m\n"
+      "  terrace token web2 --json | jq -r .token");
+  token
+      .add_option("SERVER", line.server, "Its name in [servers]; without it the only one that has not joined")
+      ->type_name("");
+  token.add_option("--life", line.life, "How long it works: 10m, 2h, 3d (1h)")->type_name("TIME");
+  add_file(token, line);
+  add_json(token, line);
+}
+
+void add_join(CLI::App& app, CommandLine& line) {
+  CLI::App& join = add_command(
+      app, line, Command::kJoin, "join", "Makes this machine a server of a site that runs elsewhere",
+      "Its key is made here and never leaves it; the site's authority answers with a certificate\n"
+      "and the site file. When the power fails in between, the same command goes on.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace join 10.0.0.11:7400 --token terrace1.mfrggzdfmztwq2lk");
+  join.add_option("ADDRESS", line.address, "The server to ask; without it the one that the token names")
+      ->type_name("");
+  join.add_option("--token", line.token, "What `terrace token` has printed there")
+      ->required()
+      ->type_name("TOKEN");
+  join.add_option("--file", line.file,
+                  "Where the site file goes; as root /etc/terrace/site.toml, else ./site.toml")
+      ->type_name("FILE");
+  add_json(join, line);
+}
+
+void add_revoke(CLI::App& app, CommandLine& line) {
+  CLI::App& revoke = add_command(
+      app, line, Command::kRevoke, "revoke", "Puts a server out of the site: nobody speaks with it any more",
+      "Within a second no server of the site accepts its certificate, and open connections with it\n"
+      "end. It stays in the site file; another machine takes its place with `terrace token`.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace revoke web3");
+  revoke.add_option("SERVER", line.server, "Its name in [servers]")->required()->type_name("");
+  add_file(revoke, line);
+  add_json(revoke, line);
+}
+
+void add_certificates(CLI::App& app, CommandLine& line) {
+  CLI::App& certificates = add_command(
+      app, line, Command::kCertificates, "certificates",
+      "Shows the certificates of the servers, or lets a new authority sign them",
+      "With `rotate` the site gets a new authority while it serves: every server trusts both, then\n"
+      "gets a certificate of the new one, then trusts that one alone. A server that is down holds it\n"
+      "up, and nothing else.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace certificates\n"
+      "  terrace certificates rotate");
+  certificates.add_option("ACTION", line.what, "rotate; without it they are shown")
+      ->check(CLI::IsMember({"rotate"}).description(""))
+      ->type_name("");
+  add_file(certificates, line);
+  add_json(certificates, line);
+}
+
+void add_drain(CLI::App& app, CommandLine& line) {
+  CLI::App& drain = add_command(
+      app, line, Command::kDrain, "drain", "Lets a server finish its requests and take no new ones",
+      "For work on that machine. It stays a member of the site, and drained until `terrace undrain`.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace drain web2");
+  drain.add_option("SERVER", line.server, "Its name in [servers]")->required()->type_name("");
+  add_file(drain, line);
+  add_json(drain, line);
+  CLI::App& undrain = add_command(app, line, Command::kUndrain, "undrain",
+                                  "Lets a server that was drained take requests again",
+                                  "Examples:\n"
+                                  "  terrace undrain web2");
+  undrain.add_option("SERVER", line.server, "Its name in [servers]")->required()->type_name("");
+  add_file(undrain, line);
+  add_json(undrain, line);
+}
+
 void add_schema(CLI::App& app, CommandLine& line) {
   CLI::App& schema =
       add_command(app, line, Command::kSchema, "schema", "Prints the JSON schema of site.toml, for editors",
@@ -490,6 +573,11 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_backup(app, line);
   add_restore(app, line);
   add_dns(app, line);
+  add_token(app, line);
+  add_join(app, line);
+  add_revoke(app, line);
+  add_certificates(app, line);
+  add_drain(app, line);
   add_lab(app, line);
   add_upgrade(app, line);
   add_schema(app, line);

@@ -36,6 +36,12 @@ enum class Command : uint8_t {
   kRestore,
   kDns,
   kLab,
+  kToken,
+  kJoin,
+  kRevoke,
+  kCertificates,
+  kDrain,
+  kUndrain,
   kSchema,
   kVersion
 };
@@ -65,9 +71,12 @@ struct CommandLine {
   bool list = false;
   bool replace = false;
   bool check = false;
-  std::string resolver;  // of dns: a name server; empty: the system's
-  std::string server;    // a name in [servers]; empty: this one, or all
-  std::string backup;    // of restore: a name; empty: the newest
+  std::string resolver;             // of dns: a name server; empty: the system's
+  std::string server;               // a name in [servers]; empty: this one, or all
+  std::string token;                // of join
+  std::string address;              // of join; empty: the one in the token
+  std::string life;                 // of token: "1h"; empty: an hour
+  std::string backup;               // of restore: a name; empty: the newest
   std::vector<std::string> words;   // of lab, behind the action
   std::vector<std::string> remote;  // of `lab exec`: what stands behind `--`
   std::string lab;                  // its name; empty: the only one

@@ -26,6 +26,11 @@ int run_backup(const CommandLine& line);
 int run_restore(const CommandLine& line);
 int run_dns(const CommandLine& line);
 int run_lab(const CommandLine& line);
+int run_token(const CommandLine& line);
+int run_join(const CommandLine& line);
+int run_revoke(const CommandLine& line);
+int run_certificates(const CommandLine& line);
+int run_drain(const CommandLine& line);  // undrain, too
 // `terrace generate WHAT`, which no help shows: what a package ships and is made from
 // the command table: terrace.1, site.toml.5, bash, zsh, fish.
 int run_generate(int argc, char** argv);

@@ -6,6 +6,7 @@
 #include "program/commands.h"
 #include "program/control.h"
 #include "program/control_client.h"
+#include "program/member_client.h"
 #include "program/output.h"
 #include "program/site_path.h"
 #include "program/status.h"
@@ -155,7 +156,28 @@ int run_reload(const CommandLine& line) {
   return kExitFine;
 }
 
+// On a server of several: one of them after the other.
+int restart_everywhere(const CommandLine& line) {
+  const auto begin = std::chrono::steady_clock::now();
+  int status = kExitFine;
+  const auto show = [&](const std::string& said) {
+    const std::optional<ControlProgress> progress = parse_progress(said);
+    if (progress && !line.json)
+      print(fmt::format("  {} {}\n", printable(progress->step), printable(progress->line)));
+  };
+  const Json question = {{"command", "restart"}, {"what", line.what}};
+  const std::optional<std::string> answer = ask_member(line, question.dump(), status, show);
+  if (!answer) return status;
+  if (line.json) return print(*answer + "\n"), kExitFine;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  print(fmt::format("{} replaced in {}\n", number_of(Json::parse(*answer, nullptr, false), "instances"),
+                    duration_words(seconds)));
+  return kExitFine;
+}
+
 int run_restart(const CommandLine& line) {
+  const std::optional<std::string> site = find_site(line.file);
+  if (site && find_member(*site)) return restart_everywhere(line);
   const auto begin = std::chrono::steady_clock::now();
   int status = kExitFine;
   const std::optional<Json> answer = ask(line, {{"command", "restart"}, {"what", line.what}},

@@ -35,4 +35,11 @@ void Conversation::say(std::string_view line) {
   if (written) pending_.erase(0, *written);
 }
 
+Task<Result<void>> Conversation::send(std::string line) {
+  const std::string bytes = take_pending() + line + "\n";
+  pending_.clear();
+  const Result<void> written = co_await stream_.write_all(bytes, kControlRequestTimeout);
+  co_return written;
+}
+
 }  // namespace terrace::program

@@ -30,6 +30,8 @@ class Conversation {
   void progress(std::string_view step, std::string_view line);
   // Any other line, likewise; without its end.
   void say(std::string_view line);
+  // The same, but waits until the client has taken it: for what must not be dropped.
+  Task<Result<void>> send(std::string line);
   // What the socket has not taken yet, to be sent before the answer.
   std::string take_pending() { return std::move(pending_); }
 

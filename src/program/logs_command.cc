@@ -8,7 +8,9 @@
 #include "program/commands.h"
 #include "program/log_history.h"
 #include "program/log_line.h"
+#include "program/member_client.h"
 #include "program/output.h"
+#include "program/servers_logs.h"
 #include "program/site_path.h"
 
 namespace terrace::program {
@@ -143,6 +145,9 @@ int run_logs(const CommandLine& line) {
   LogFilter filter;
   if (const std::string wrong = filter_of(line, filter); !wrong.empty())
     return complain(wrong, line.json, kExitCannotRead);
+  if (find_member(*site)) return run_logs_of_servers(line, filter);
+  if (!line.server.empty())
+    return complain("this server is none of several: leave --server out", line.json, kExitCannotRead);
   std::vector<std::unique_ptr<LogHistory>> logs = chosen_logs(line, find_log_folder(*site), filter);
   if (!show_past(line, logs)) return kExitCannotRead;
   while (line.follow) {

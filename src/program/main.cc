@@ -12,6 +12,7 @@
 #include "program/commands.h"
 #include "program/entry.h"
 #include "program/job_commands.h"
+#include "program/member_identity.h"
 #include "program/output.h"
 #include "program/own_server.h"
 #include "program/process_title.h"
@@ -24,8 +25,14 @@
 namespace terrace::program {
 namespace {
 
-int find_server(const topology::Site& site, const std::string& named, std::string& server) {
-  std::expected<std::string, std::string> own = own_server(site, named, own_addresses());
+// What the machine has joined as, else what the command line says, else by its addresses.
+int find_server(const topology::Site& site, const Folders& folders, const std::string& named,
+                std::string& server) {
+  const Result<MemberIdentity> joined = read_member_identity(folders);
+  if (joined && !named.empty() && named != joined->server)
+    return complain("this machine has joined its site as `" + joined->server + "`", false, kExitFailure);
+  std::expected<std::string, std::string> own =
+      own_server(site, joined ? joined->server : named, own_addresses());
   if (!own) return complain(own.error(), false, kExitFailure);
   server = *std::move(own);
   return kExitFine;
@@ -34,10 +41,11 @@ int find_server(const topology::Site& site, const std::string& named, std::strin
 // The controller reads it again and watches over it; here a person still looks on.
 int look_at_site(const CommandLine& line, const std::string& site, std::string& server) {
   topology::LoadOptions options;
-  options.inputs = inputs_with_files(secrets_folder(folders_of(site, ::geteuid() == 0)));
-  count_from_release(options, site, folders_of(site, ::geteuid() == 0).state);
+  const Folders folders = folders_of(site, ::geteuid() == 0);
+  options.inputs = inputs_with_files(secrets_folder(folders));
+  count_from_release(options, site, folders.state);
   const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, site), options);
-  if (loaded.site) return find_server(*loaded.site, line.server, server);
+  if (loaded.site) return find_server(*loaded.site, folders, line.server, server);
   (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
   return loaded.unreadable ? kExitCannotRead : kExitFailure;
 }
@@ -86,6 +94,17 @@ int run(int argc, char** argv, const CommandLine& line) {
     case Command::kLab:
       own_process_title(argc, argv);
       return run_lab(line);
+    case Command::kToken:
+      return run_token(line);
+    case Command::kJoin:
+      return run_join(line);
+    case Command::kRevoke:
+      return run_revoke(line);
+    case Command::kCertificates:
+      return run_certificates(line);
+    case Command::kDrain:
+    case Command::kUndrain:
+      return run_drain(line);
     case Command::kSchema:
       return run_schema(line);
     case Command::kVersion:

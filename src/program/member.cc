@@ -17,6 +17,10 @@ namespace terrace::program {
 namespace {
 
 constexpr size_t kSiteBytesMax = 1 << 20;
+// How often a server that is no member looks whether it has become one (`terrace join`).
+constexpr std::chrono::seconds kIdentityLook{1};
+// For a question to the shared state or to another server.
+constexpr std::chrono::seconds kQuestionTimeout{5};
 
 // None of the environment, the files and the secrets that the text names are the member's.
 topology::LoadedSite load_for_member(std::string text, const std::string& path) {
@@ -29,15 +33,25 @@ topology::LoadedSite load_for_member(std::string text, const std::string& path) 
 
 }  // namespace
 
-Member::Member(Reactor& reactor, Log& log) : reactor_(reactor), log_(log) {}
+Member::Member(Reactor& reactor, Log& log)
+    : reactor_(reactor),
+      log_(log),
+      site_changed_(reactor),
+      channel_(reactor, log, static_cast<cluster::Answerer&>(*this)),
+      address_changed_(reactor),
+      renew_now_(reactor),
+      authority_changed_(reactor) {}
 
 Result<void> Member::start() {
   supervisor_ = Descriptor(kSupervisorChannel);
   if (Result<void> watched = supervisor_watch_.start(reactor_, kSupervisorChannel); !watched) return watched;
   supervisor_watch_.readable = true;
   scope_.spawn(read_supervisor());
+  scope_.spawn(live());
   return {};
 }
+
+Time Member::soon() const { return reactor_.now() + kQuestionTimeout; }
 
 Task<void> Member::read_supervisor() {
   for (;;) {
@@ -79,6 +93,39 @@ void Member::handle_site(const Site& record, const Descriptor& text) {
   }
   site_ = loaded.site;
   site_text_ = *std::move(read);
+  site_changed_.ring();
+  address_changed_.ring();
+  renew_now_.ring();
+  if (state_) use_servers();
+}
+
+// Becomes a member, then stays one.
+Task<void> Member::live() {
+  while (!identity_) {
+    co_await site_changed_.wait(kIdentityLook);
+    if (!site_) continue;
+    Result<void> taken = take_identity();
+    if (!taken && taken.error().code == Code::kNotFound && site_->servers.size() > 1) {
+      std::string why = co_await found();
+      say_why_not(why);
+      if (why.empty()) taken = take_identity();
+    }
+    if (!taken && taken.error().code != Code::kNotFound) say_why_not(describe(taken.error()));
+  }
+  why_not_.clear();
+  open_state();
+  log_.info("this server is a member of the site",
+            {{"server", identity_->server}, {"site", identity_->site}});
+  // First what the last copy says, revocations above all.
+  scope_.spawn(follow_shared());
+  scope_.spawn(keep_listening());
+  scope_.spawn(keep_certificate());
+  scope_.spawn(keep_authority());
+}
+
+void Member::say_why_not(const std::string& why) {
+  if (std::exchange(why_not_, why) != why && !why.empty())
+    log_.warning("this server is no member of its site yet", {{"why", why}});
 }
 
 int run_member(int argc, char** argv) {

@@ -5,22 +5,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "net/stream.h"
 #include "program/control.h"
+#include "program/json_value.h"
 #include "program/member.h"
 
 namespace terrace::program {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string line_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-std::string failure(const std::string& text) { return line_of({{"ok", false}, {"error", text}}); }
 
 }  // namespace
 
@@ -62,13 +59,31 @@ Task<void> Member::serve(Descriptor socket) {
   --conversations_;
 }
 
-Task<std::string> Member::answer(std::string_view line, Conversation&) {
+// A command that is not here there is not.
+std::span<const Member::PeopleCommand> Member::people_commands() {
+  static constexpr std::array kAll{
+      PeopleCommand{"ping", &Member::answer_ping},
+      PeopleCommand{"status", &Member::answer_status},
+      PeopleCommand{"logs", &Member::answer_logs},
+      PeopleCommand{"on-server", &Member::answer_on_server},
+      PeopleCommand{"restart", &Member::answer_restart},
+      PeopleCommand{"token", &Member::answer_token},
+      PeopleCommand{"revoke", &Member::answer_revoke},
+      PeopleCommand{"certificates", &Member::answer_certificates},
+      PeopleCommand{"rotate", &Member::answer_rotate},
+  };
+  return kAll;
+}
+
+Task<std::string> Member::answer(std::string line, Conversation& conversation) {
   const Json request = Json::parse(line, nullptr, false);
-  std::string command;
-  if (request.is_object() && request.value("command", Json()).is_string())
-    command = request["command"].get<std::string>();
-  if (command == "ping") co_return line_of({{"ok", true}, {"pid", ::getpid()}});
-  co_return failure("unknown command");
+  const auto command = request.is_object() ? value_of<std::string>(request, "command") : "";
+  const std::span<const PeopleCommand> all = people_commands();
+  const auto found = std::ranges::find(all, command, &PeopleCommand::name);
+  if (found == all.end()) co_return failure_line("unknown command");
+  std::string answered = co_await (this->*found->answer)(std::move(line), conversation);
+  if (!answered.ends_with('\n')) answered += '\n';
+  co_return answered;
 }
 
 }  // namespace terrace::program

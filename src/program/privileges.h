@@ -30,6 +30,10 @@ struct User {
 constexpr const char* kOwnUser = "terrace";
 constexpr const char* kAppUser = "terrace-app";
 constexpr const char* kClusterUser = "terrace-cluster";
+// Their numbers where no user can be made (system_user()).
+constexpr uid_t kOwnNumber = 61'190;
+constexpr uid_t kAppNumber = 61'191;
+constexpr uid_t kClusterNumber = 61'192;
 
 std::optional<User> find_user(const std::string& name);
 // Who runs this process.

@@ -4,6 +4,7 @@
 #include "program/commands.h"
 #include "program/control_client.h"
 #include "program/output.h"
+#include "program/servers_status.h"
 #include "program/site_path.h"
 #include "program/status.h"
 #include "program/table.h"
@@ -47,10 +48,12 @@ std::optional<Look> look(const CommandLine& line, const std::string& socket, int
   return Look{std::move(*answer), std::move(*parsed), std::chrono::steady_clock::now()};
 }
 
-void show(const CommandLine& line, const std::optional<Look>& before, const Look& now) {
-  if (line.json) return print(now.answer + "\n");
+void show(const CommandLine& line, const std::optional<Look>& before, const Look& now,
+          const std::optional<std::string>& servers) {
+  if (line.json) return print((servers ? with_servers(now.answer, *servers) : now.answer) + "\n");
   const bool colours = wants_colours();
   std::string text = render_status(now.status, colours, rate_between(before, now));
+  if (servers) text += "\n" + render_servers(*servers, colours);
   // Home, the text, then clear what an older, longer one left.
   if (line.watch && colours) text = "\x1b[H\x1b[2J" + text;
   if (line.watch && !colours && before) text = "\n" + text;
@@ -67,7 +70,9 @@ int run_status(const CommandLine& line) {
   std::optional<Look> before;
   while (true) {
     std::optional<Look> now = look(line, socket, status);
-    if (now) show(line, before, *now);
+    const std::optional<std::string> servers = now ? look_at_servers(*site) : std::nullopt;
+    if (servers && status == kExitFine && !are_fine(*servers)) status = kExitFailure;
+    if (now) show(line, before, *now, servers);
     if (!line.watch || (!now && !before)) return status;
     before = std::move(now);
     std::this_thread::sleep_for(kWatchInterval);

@@ -33,10 +33,6 @@
 namespace terrace::program {
 namespace {
 
-// Numbers for the system users where none can be made (privileges.h).
-constexpr uid_t kOwnNumber = 61'190;
-constexpr uid_t kAppNumber = 61'191;
-constexpr uid_t kClusterNumber = 61'192;
 // Who pressed Ctrl-C is waiting.
 constexpr std::chrono::seconds kInterruptLimit{3};
 // How long the controller may write the last lines of the log.

@@ -68,7 +68,7 @@ def test_the_version(tmp_path):
         (["staus"], "did you mean `status`?"),
         (["apply"], "comes with step 1"),
         (["lab", "upp"], "did you mean `up`?"),
-        (["certificates"], "comes with step 2"),
+        (["firewall"], "comes with step 2"),
         (["drill"], "comes with step 3"),
         (["status", "--wacth"], "did you mean `--watch`?"),
         (["logs", "--lines", "x"], "--lines"),

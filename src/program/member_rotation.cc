@@ -1,0 +1,178 @@
+// The member's part about a new authority in the place of the one before, while the site
+// serves. One server that holds the authority's key leads:
+//
+//   trusting   it has made the new one; every server trusts both. When all have said so:
+//   signing    it signs with the new one; every server gets a certificate from it. When
+//              all have said so:
+//   (none)     only the new one is trusted; the other holder fetches its key.
+//
+// Each step is one compare-and-swap in the shared state, and what must not be lost is on
+// disk before it. A server that is down holds the rotation up, and nothing else.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "program/json_value.h"
+#include "program/member.h"
+
+namespace terrace::program {
+
+using Json = nlohmann::json;
+
+namespace {
+
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+const char* word_of(RotationPhase phase) {
+  return phase == RotationPhase::kTrusting  ? "trusting"
+         : phase == RotationPhase::kSigning ? "signing"
+                                            : "none";
+}
+
+bool trusts_it(const ServerValue& server, const std::string& fingerprint) {
+  return std::ranges::find(server.trusts, fingerprint) != server.trusts.end();
+}
+
+bool is_signed_by_it(const ServerValue& server, const std::string& fingerprint) {
+  return server.signer == fingerprint;
+}
+
+}  // namespace
+
+Task<std::string> Member::answer_certificates(std::string, Conversation&) {
+  if (!identity_) co_return failure_line(why_not_);
+  if (!authority_value_) co_return failure_line("nothing is known of the site's authority yet");
+  Json servers = Json::array();
+  for (const auto& [name, server] : servers_) {
+    WallTime expires;
+    for (const IssuedCertificate& each : server.certificates) expires = std::max(expires, each.expires);
+    servers.push_back({{"name", name},
+                       {"expires_seconds", std::chrono::duration<double>(expires - wall()).count()},
+                       {"trusts", server.trusts},
+                       {"signer", server.signer}});
+  }
+  Json revoked = Json::array();
+  for (const auto& [name, when] : revoked_value_.servers)
+    revoked.push_back(
+        {{"name", name}, {"age_seconds", std::chrono::duration<double>(wall() - when).count()}});
+  const AuthorityValue& value = *authority_value_;
+  Json authorities = Json::array();
+  for (const certificates::Fingerprint& each : trust_->fingerprints()) authorities.push_back(each.print());
+  co_return text_of({{"ok", true},
+                     {"site", identity_->site},
+                     {"generation", value.generation},
+                     {"authorities", authorities},
+                     {"holders", value.holders},
+                     {"phase", word_of(value.phase)},
+                     {"next", value.next},
+                     {"servers", servers},
+                     {"revoked", revoked}});
+}
+
+Task<std::string> Member::answer_rotate(std::string, Conversation&) {
+  if (!identity_) co_return failure_line(why_not_);
+  if (authority_) {
+    std::string begun = co_await begin_rotation();
+    co_return begun;
+  }
+  std::string problem = "no server that holds the authority's key is known";
+  const std::vector<std::string> holders = signers();
+  for (const std::string& holder : holders) {
+    Asking asking{.server = holder, .message = R"({"request":"rotate"})", .deadline = soon()};
+    Result<Reply> reply = co_await ask_server(std::move(asking));
+    if (reply) co_return reply->message;
+    problem = fmt::format("{} does not answer: {}", holder, describe(reply.error()));
+  }
+  co_return failure_line(problem);
+}
+
+Task<std::string> Member::answer_peer_rotate(PeerTalk&) {
+  if (!authority_) co_return failure_line(identity_->server + " does not hold the authority's key");
+  std::string begun = co_await begin_rotation();
+  co_return begun;
+}
+
+Task<std::string> Member::begin_rotation() {
+  const Result<std::optional<cluster::Entry>> entry =
+      co_await state_->get(std::string(kAuthorityKey), soon());
+  Result<AuthorityValue> value =
+      entry && *entry ? parse_authority((*entry)->value) : fail(Code::kUnavailable, "authority", "not known");
+  if (!value) co_return failure_line("what the servers share cannot be reached");
+  if (value->phase != RotationPhase::kNone)
+    co_return failure_line("a rotation is under way: `terrace certificates` shows who is missing");
+  const Result<certificates::Bundle> now = certificates::Bundle::parse(value->bundle);
+  Result<certificates::Authority> fresh = certificates::Authority::make(identity_->site, wall());
+  Result<certificates::Folder> folder = certificates::Folder::open(next_folder(folders_));
+  if (!now || !fresh || !folder) co_return failure_line("no new authority could be made");
+  const Result<certificates::Bundle> both = now->with(fresh->certificate_pem());
+  if (!both) co_return failure_line(describe(both.error()));
+  if (const Result<void> kept = folder->write_authority(*fresh); !kept)
+    co_return failure_line(describe(kept.error()));
+  value->bundle = both->pem();
+  value->phase = RotationPhase::kTrusting;
+  value->next = fresh->fingerprint().print();
+  value->next_holder = identity_->server;
+  next_authority_ = *std::move(fresh);
+  const cluster::Committed done =
+      co_await state_->put(std::string(kAuthorityKey), to_json(*value), (*entry)->version, soon());
+  if (!done.done()) co_return failure_line(fmt::format("it could not be written down: {}", done.text));
+  log_.info("a new authority takes the place of the one before", {{"fingerprint", value->next}});
+  co_return text_of({{"ok", true}, {"fingerprint", value->next}});
+}
+
+bool Member::all_servers(bool (*hold)(const ServerValue& server, const std::string& fingerprint)) const {
+  return std::ranges::all_of(servers_,
+                             [&](const auto& each) { return hold(each.second, authority_value_->next); });
+}
+
+Task<void> Member::advance_rotation() {
+  const AuthorityValue& known = *authority_value_;
+  if (known.phase == RotationPhase::kNone || known.next_holder != identity_->server) co_return;
+  if (!next_authority_ || next_authority_->fingerprint().print() != known.next) co_return;
+  const bool trusting = known.phase == RotationPhase::kTrusting;
+  if (!all_servers(trusting ? trusts_it : is_signed_by_it)) co_return;
+  const Result<std::optional<cluster::Entry>> entry =
+      co_await state_->get(std::string(kAuthorityKey), soon());
+  if (!entry || !*entry) co_return;
+  Result<AuthorityValue> value = parse_authority((*entry)->value);
+  if (!value || to_json(*value) != to_json(*authority_value_)) co_return;  // ours is old
+  // Who has joined meanwhile counts, too.
+  const Result<cluster::Snapshot> all = co_await state_->list("servers/", soon());
+  if (!all) co_return;
+  for (const cluster::Entry& each : all->entries) {
+    const Result<ServerValue> server = parse_server(each.value);
+    if (!server || !(trusting ? trusts_it : is_signed_by_it)(*server, value->next)) co_return;
+  }
+  if (trusting) {
+    value->phase = RotationPhase::kSigning;
+  } else {
+    value->bundle = next_authority_->certificate_pem();
+    value->phase = RotationPhase::kNone;
+    value->generation += 1;
+    value->next.clear();
+    value->next_holder.clear();
+  }
+  cluster::Commit commit{.conditions = {{(*entry)->key, (*entry)->version}},
+                         .writes = {{(*entry)->key, to_json(*value)}}};
+  const cluster::Committed done = co_await state_->commit(std::move(commit), soon());
+  if (done.done())
+    log_.info(trusting
+                  ? "all servers trust the new authority: it signs now"
+                  : "all servers have certificates of the new authority: the one before is trusted no more");
+}
+
+// The new authority is the only one that is trusted: ours from now on.
+void Member::promote_next() {
+  const bool replaced = authority_value_->phase == RotationPhase::kNone && next_authority_ &&
+                        trust_->trusts(next_authority_->fingerprint());
+  if (!replaced) return;
+  if (const Result<void> written = files_->write_authority(*next_authority_); !written)
+    return log_.error("the new authority's key cannot be written", {{"error", describe(written.error())}});
+  authority_ = std::move(next_authority_);
+  next_authority_.reset();
+  if (const auto folder = certificates::Folder::open(next_folder(folders_))) (void)folder->remove_authority();
+}
+
+}  // namespace terrace::program

@@ -1,0 +1,114 @@
+// The member's part about what the servers share: where it is kept, how other servers
+// reach it, and what this one does when it changes.
+
+#include "cluster/state_json.h"
+#include "program/member.h"
+
+namespace terrace::program {
+namespace {
+
+constexpr std::chrono::seconds kLook{60};
+constexpr std::chrono::milliseconds kRetry{200};
+
+}  // namespace
+
+void Member::open_state() {
+  cluster::SharedState::Options options{.server = identity_->server, .folder = cluster_folder(folders_)};
+  options.etcd.certificate_file = files_->certificate_path();
+  options.etcd.key_file = files_->key_path();
+  options.etcd.authorities_file = files_->trust_path();
+  options.etcd.revocations_file = revocations_file(folders_);
+  options.etcd.peer_name = cluster::kVoterName;
+  write_revocations();
+  state_ = std::make_unique<cluster::SharedState>(
+      reactor_, log_, static_cast<cluster::StateTransport&>(*this), std::move(options));
+  if (const Result<void> opened = state_->open(); !opened)
+    log_.error("what the servers share cannot be read on this one", {{"error", describe(opened.error())}});
+  if (state_->placement().generation < identity_->placement.generation) state_->join(identity_->placement);
+}
+
+std::vector<std::string> Member::joined_servers() const {
+  std::vector<std::string> names;
+  for (const topology::Server& server : site_->servers) {
+    if (servers_.contains(server.name)) names.push_back(server.name);
+  }
+  return names;
+}
+
+// The state is held by servers that have joined, whatever the file says of others.
+void Member::use_servers() {
+  std::vector<cluster::SiteServer> servers;
+  for (const std::string& name : joined_servers()) {
+    topology::Server server = *find_server(*site_, name);
+    servers.push_back({.name = name, .peer_url = "https://" + peer_address(*site_, server)});
+  }
+  if (!servers.empty()) state_->use(std::move(servers));
+  renew_now_.ring();
+}
+
+// Now, or as soon as the state is where it belongs.
+bool Member::shall_vote(const std::string& server) const {
+  std::vector<std::string> names;
+  for (const topology::Server& each : site_->servers) {
+    if (servers_.contains(each.name) || each.name == server) names.push_back(each.name);
+  }
+  const cluster::Placement& now = state_->placement();
+  const cluster::Placement wanted = cluster::chosen(names, now);
+  const auto votes = [&](const cluster::Placement& placement) {
+    return placement.keeper == cluster::Keeper::kEtcd && placement.holds(server);
+  };
+  return votes(now) || votes(wanted);
+}
+
+// The last copy first, then every change.
+Task<void> Member::follow_shared() {
+  const std::unique_ptr<cluster::StateWatch> watch = state_->watch("");
+  for (;;) {
+    Result<cluster::Changes> changes = co_await watch->next(reactor_.now() + kLook);
+    if (!changes && changes.error().code != Code::kTimeout) co_await sleep(reactor_, kRetry);
+    if (!changes) continue;
+    if (changes->whole) servers_.clear();
+    for (const std::string& key : changes->removed) {
+      if (key.starts_with("servers/")) servers_.erase(key.substr(key.find('/') + 1));
+    }
+    for (const cluster::Entry& entry : changes->entries) take_shared(entry);
+    use_servers();
+    shared_known_ = shared_known_ || changes->version > 0;
+    authority_changed_.ring();
+  }
+}
+
+void Member::take_shared(const cluster::Entry& entry) {
+  if (entry.key == kAuthorityKey) return take_authority(entry.value);
+  if (entry.key == kRevokedKey) return take_revoked(entry.value);
+  if (entry.key.starts_with("servers/")) {
+    if (Result<ServerValue> server = parse_server(entry.value))
+      servers_[entry.key.substr(entry.key.find('/') + 1)] = *std::move(server);
+  }
+}
+
+// StateTransport: of another server.
+Task<Result<std::string>> Member::ask(std::string server, std::string request, Time deadline) {
+  Asking asking{.server = std::move(server),
+                .message = R"({"request":"state"})",
+                .data = std::move(request),
+                .sends_data = true,
+                .data_bytes_max = cluster::kStateTextBytesMax,
+                .deadline = deadline};
+  Result<Reply> reply = co_await ask_server(std::move(asking));
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!is_good(reply->message)) co_return fail(Code::kUnavailable, "state", "refused by the other server");
+  co_return std::move(reply->data);
+}
+
+Task<std::string> Member::answer_state(PeerTalk& talk) {
+  const Time deadline = reactor_.now() + cluster::kWatchWaitMax + cluster::kGreetingTimeout;
+  const Result<std::string> text = co_await talk.channel.receive_data(cluster::kStateTextBytesMax, deadline);
+  if (!text) co_return failure_line(describe(text.error()));
+  std::string said = co_await state_->answer(talk.asker.identity->server, *text, deadline);
+  const Result<void> sent = co_await talk.channel.send_data(std::move(said));
+  if (!sent) co_return failure_line(describe(sent.error()));
+  co_return R"({"ok":true})";
+}
+
+}  // namespace terrace::program

@@ -1,0 +1,111 @@
+#include "program/servers_status.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cluster/hello.h"
+#include "program/control_client.h"
+#include "program/json_value.h"
+#include "program/member_client.h"
+#include "program/status.h"
+#include "program/table.h"
+
+namespace terrace::program {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::seconds kServersTimeout{8};
+
+std::vector<Json> servers_in(const std::string& answer) {
+  const Json json = Json::parse(answer, nullptr, false);
+  return json.is_object() ? value_of<std::vector<Json>>(json, "servers") : std::vector<Json>();
+}
+
+// What the controller of that server says; null when it does not.
+Json controller_of(const Json& server) {
+  const auto status = value_of<Json>(server, "status");
+  return status.is_object() ? value_of<Json>(status, "controller") : Json();
+}
+
+std::string state_of(const Json& server) {
+  if (!value_of<bool>(server, "joined")) return "has not joined";
+  if (!value_of<bool>(server, "answers")) return "does not answer";
+  const Json controller = controller_of(server);
+  if (!controller.is_object()) return "its controller does not answer";
+  if (value_of<bool>(controller, "drained")) return "drained";
+  return value_of<std::string>(controller, "state");
+}
+
+int64_t instances_up(const Json& controller) {
+  int64_t up = 0;
+  for (const Json& each : value_of<std::vector<Json>>(controller, "instances"))
+    up += value_of<std::string>(each, "state") == "up" ? 1 : 0;
+  return up;
+}
+
+double clock_ahead(const Json& server) { return value_of<double>(server, "clock_ahead_seconds"); }
+
+bool clock_differs(const Json& server) {
+  return std::abs(clock_ahead(server)) > std::chrono::duration<double>(cluster::kClockDifferenceMax).count();
+}
+
+void add_notes(Table& table, const Json& server) {
+  if (const auto error = value_of<std::string>(server, "error"); !error.empty()) table.note(printable(error));
+  const auto status = value_of<Json>(server, "status");
+  const auto problem = status.is_object() ? value_of<std::string>(status, "problem") : "";
+  if (!problem.empty()) table.note(printable(problem));
+  if (clock_differs(server))
+    table.note(fmt::format("its clock is {} {} ours", duration_words(std::abs(clock_ahead(server))),
+                           clock_ahead(server) > 0 ? "ahead of" : "behind"));
+}
+
+}  // namespace
+
+std::optional<std::string> look_at_servers(const std::string& site_path) {
+  const std::optional<std::string> socket = find_member(site_path);
+  if (!socket) return std::nullopt;
+  const Result<std::string> answer = ask_controller(*socket, R"({"command":"status"})", kServersTimeout);
+  if (!answer || servers_in(*answer).empty()) return std::nullopt;
+  return *answer;
+}
+
+bool are_fine(const std::string& servers) {
+  for (const Json& server : servers_in(servers)) {
+    const std::string state = state_of(server);
+    if (state != "serving" && state != "drained") return false;
+  }
+  return true;
+}
+
+std::string render_servers(const std::string& servers, bool colours) {
+  Table table({"server", "address", "roles", "state", ">release", ">up"});
+  for (const Json& server : servers_in(servers)) {
+    const Json controller = controller_of(server);
+    const std::string state = state_of(server);
+    const bool known = controller.is_object();
+    const auto roles = value_of<std::vector<std::string>>(server, "roles");
+    table.row({printable(value_of<std::string>(server, "name")),
+               printable(value_of<std::string>(server, "address")),
+               printable(fmt::format("{}", fmt::join(roles, " "))),
+               {printable(state), state == "serving" ? Colour::kGreen : Colour::kYellow},
+               known ? std::to_string(value_of<int64_t>(controller, "release")) : "",
+               known ? std::to_string(instances_up(controller)) : ""});
+    add_notes(table, server);
+  }
+  return table.text(colours);
+}
+
+std::string with_servers(const std::string& own, const std::string& servers) {
+  Json json = Json::parse(own, nullptr, false);
+  const Json all = Json::parse(servers, nullptr, false);
+  if (!json.is_object() || !all.is_object()) return own;
+  json["server"] = value_of<Json>(all, "server");
+  json["servers"] = value_of<Json>(all, "servers");
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace terrace::program

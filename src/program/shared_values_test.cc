@@ -1,0 +1,53 @@
+#include "program/shared_values.h"
+
+#include <gtest/gtest.h>
+
+namespace terrace::program {
+namespace {
+
+const WallTime kTime{std::chrono::seconds(1'764'000'000)};
+
+TEST(SharedValues, TheAuthorityIsReadAsItWasWritten) {
+  const AuthorityValue value{.generation = 2,
+                             .bundle = "PEM\n",
+                             .holders = {"a", "b"},
+                             .phase = RotationPhase::kSigning,
+                             .next = "ff",
+                             .next_holder = "a"};
+  const AuthorityValue read = parse_authority(to_json(value)).value();
+  EXPECT_EQ(to_json(read), to_json(value));
+  EXPECT_EQ(read.phase, RotationPhase::kSigning);
+}
+
+TEST(SharedValues, AServerIsReadAsItWasWritten) {
+  const ServerValue value{.key = "k",
+                          .joined = kTime,
+                          .certificates = {{.serial = "01", .expires = kTime}},
+                          .trusts = {"aa"},
+                          .signer = "aa"};
+  EXPECT_EQ(to_json(parse_server(to_json(value)).value()), to_json(value));
+}
+
+TEST(SharedValues, TokensAndRevocationsAreReadAsTheyWereWritten) {
+  const TokenValue token{.server = "b", .hash = "h", .expires = kTime, .key = ""};
+  EXPECT_EQ(to_json(parse_token(to_json(token)).value()), to_json(token));
+  const RevokedValue revoked{.serials = {{"01", kTime}}, .servers = {{"b", kTime}}};
+  EXPECT_EQ(to_json(parse_revoked(to_json(revoked)).value()), to_json(revoked));
+  const SiteValue site{.version = 7, .text = "[site]\n", .by = "anna", .at = kTime};
+  EXPECT_EQ(to_json(parse_site(to_json(site)).value()), to_json(site));
+}
+
+TEST(SharedValues, WhatIsNoValueIsRefused) {
+  for (const char* text : {"", "[]", "7", "{"}) {
+    EXPECT_FALSE(parse_authority(text));
+    EXPECT_FALSE(parse_server(text));
+    EXPECT_FALSE(parse_token(text));
+    EXPECT_FALSE(parse_revoked(text));
+    EXPECT_FALSE(parse_site(text));
+  }
+  EXPECT_FALSE(parse_authority("{}"));
+  EXPECT_FALSE(parse_token(R"({"server":"b"})"));
+}
+
+}  // namespace
+}  // namespace terrace::program
