@@ -282,6 +282,9 @@ void EtcdProcess::take_line(std::string line) {
     turn_lines_ = 0;
   }
   if (++turn_lines_ <= kLogLinesMax) log_.info("etcd says", {{"line", line}});
+  // Of etcd 3.4, which then ends; it has no other way to tell.
+  if (line.find("the member has been permanently removed from the cluster") != std::string::npos)
+    removed_ = true;
   lines_.push_back(std::move(line));
   if (lines_.size() > kLinesMax) lines_.pop_front();
 }

@@ -88,6 +88,9 @@ class EtcdProcess {
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
   uint32_t starts() const { return starts_; }
+  // The others took this member out while it was away: with the data that it has it will
+  // never run again.
+  bool removed() const { return removed_; }
   const std::deque<std::string>& lines() const { return lines_; }
 
  private:
@@ -113,6 +116,7 @@ class EtcdProcess {
   int turn_lines_ = 0;
   uint32_t starts_ = 0;
   uint32_t short_lives_ = 0;
+  bool removed_ = false;
   Time started_;
   Event gone_;      // this run of it has ended
   Event stopping_;  // close() was called

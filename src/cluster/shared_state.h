@@ -105,6 +105,7 @@ class SharedState final : public State {
     EtcdProcess process;
     EtcdClient client;
     EtcdState state;
+    std::vector<EtcdPeer> peers;  // with which it was started
   };
 
   std::shared_ptr<LocalState> local() const;
@@ -130,7 +131,9 @@ class SharedState final : public State {
   Task<void> publish_voters(std::vector<EtcdMember> members);
   Task<void> say_lost();
   Task<void> tend_own_etcd();
+  EtcdOptions etcd_options(std::vector<EtcdPeer> peers) const;
   bool start_etcd(std::vector<EtcdPeer> peers, bool founds);
+  void tend_running_etcd(const EtcdPeer* own, const std::vector<EtcdPeer>& voters, bool wanted);
   void stop_etcd(bool wipe);
   bool has_etcd_data() const;
   std::vector<std::string> names() const;

@@ -47,9 +47,11 @@ std::vector<std::string> SharedState::lost_urls() const {
   return urls;
 }
 
+// Its log is the last thing that etcd makes when it founds or joins; without it, it has
+// never been a member, whatever else lies there.
 bool SharedState::has_etcd_data() const {
   std::error_code ignored;
-  return std::filesystem::exists(options_.folder + "/etcd/data", ignored);
+  return std::filesystem::exists(options_.folder + "/etcd/data/member/wal", ignored);
 }
 
 void SharedState::say(const char* text, const Error& error) {
@@ -103,19 +105,25 @@ Task<void> SharedState::look_around() {
   if (placement != nullptr) remote_.learn(*placement);
 }
 
-bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
-  // One that still ends has the folder, and may be about to remove it.
-  if (closing_ || voters_closing_ > 0) return false;
+EtcdOptions SharedState::etcd_options(std::vector<EtcdPeer> peers) const {
   EtcdOptions options = options_.etcd;
   options.folder = options_.folder + "/etcd";
   options.name = options_.server;
   options.peers = std::move(peers);
+  return options;
+}
+
+bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
+  // One that still ends has the folder, and may be about to remove it.
+  if (closing_ || voters_closing_ > 0) return false;
+  EtcdOptions options = etcd_options(peers);
   options.founds = founds;
   if (founds) options.token = "terrace-" + std::to_string(coordinator_->published().entries().version());
   const Result<net::Address> address = EtcdProcess::client_address(options.folder);
   Result<void> started = address ? Result<void>() : std::unexpected(address.error());
   if (started) {
     auto voter = std::make_shared<Voter>(reactor_, log_, *address);
+    voter->peers = std::move(peers);
     started = voter->process.start(std::move(options));
     if (started) {
       voter_ = std::move(voter);
@@ -140,28 +148,37 @@ void SharedState::renew_etcd() {
   renew_due_ = reactor_.now() + kRenewPause * place;
 }
 
+void SharedState::tend_running_etcd(const EtcdPeer* own, const std::vector<EtcdPeer>& voters, bool wanted) {
+  remote_.learn(voter_->state.view().placement);
+  // Who is to come in, or coordinates and lets others in, is among the voters of the key.
+  // A coordinator that is being made of etcd has not been heard yet.
+  const bool holds_none = !coordinator_ && !placement().holds(options_.server);
+  if (voter_->process.removed()) {
+    log_.warning("etcd's members took this server out while it was away: it has to come in anew");
+    stop_etcd(true);
+  } else if (holds_none && !wanted && heard(kStepMax)) {
+    log_.info("etcd is not needed on this server any more");
+    stop_etcd(true);
+  } else if (wanted && voters != voter_->peers && !has_etcd_data()) {
+    // Etcd joins only when it is told the members as they are, and there are others by now.
+    voter_->peers = voters;
+    voter_->process.restart(etcd_options(voters));
+  } else if (renew_due_ && reactor_.now() >= *renew_due_) {
+    renew_due_.reset();
+    voter_->process.restart(etcd_options(own != nullptr ? std::vector{*own} : std::vector<EtcdPeer>()));
+  }
+}
+
 // Starts and stops etcd on this server as the state says.
 Task<void> SharedState::tend_own_etcd() {
   const std::optional<EtcdPeer> own = peer(options_.server);
   const Entry* entry = known(kVotersKey);
-  const std::optional<std::vector<EtcdPeer>> voters =
-      entry == nullptr ? std::nullopt : parse_peers(entry->value);
-  const bool wanted = own && voters && std::ranges::find(*voters, *own) != voters->end();
+  const std::vector<EtcdPeer> voters = entry == nullptr
+                                           ? std::vector<EtcdPeer>()
+                                           : parse_peers(entry->value).value_or(std::vector<EtcdPeer>());
+  const bool wanted = own && std::ranges::find(voters, *own) != voters.end();
   if (voter_) {
-    remote_.learn(voter_->state.view().placement);
-    // Who is to come in, or coordinates and lets others in, is among the voters of the key.
-    // A coordinator that is being made of etcd has not been heard yet.
-    if (!coordinator_ && !wanted && !placement().holds(options_.server) && heard(kStepMax)) {
-      log_.info("etcd is not needed on this server any more");
-      stop_etcd(true);
-    } else if (renew_due_ && reactor_.now() >= *renew_due_) {
-      renew_due_.reset();
-      EtcdOptions options = options_.etcd;
-      options.folder = options_.folder + "/etcd";
-      options.name = options_.server;
-      if (own) options.peers = {*own};
-      voter_->process.restart(std::move(options));
-    }
+    tend_running_etcd(own ? &*own : nullptr, voters, wanted);
     co_return;
   }
   if (!own || coordinator_ || voters_closing_ > 0) co_return;
@@ -171,7 +188,7 @@ Task<void> SharedState::tend_own_etcd() {
              !lost_said_) {
     co_await say_lost();
   } else if (wanted && known(std::string(kEtcdLostPrefix) + options_.server) == nullptr) {
-    start_etcd(*voters, false);
+    start_etcd(voters, false);
   }
 }
 
