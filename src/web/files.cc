@@ -182,6 +182,9 @@ Task<Found> Files::load_blocking(const std::string& path) {
     metrics_.loads_refused.add();
     co_return Found{.status = Found::Status::kFailed};
   }
+  // Somebody may have found it in the kernel's cache meanwhile: one entry for both.
+  if (Entry* found = cache_.find(path); found != nullptr && found->checked >= started && is_fresh(*found))
+    co_return Found{.status = Found::Status::kEntry, .entry = EntryRef(found)};
   co_return adopt(path, std::move(*work.result), started, generation);
 }
 
@@ -189,10 +192,11 @@ Task<const Variant*> Files::compressed(EntryRef entry, Coding coding) {
   // A path begins with a slash, so this is no path.
   std::string key(coding_name(coding));
   key += entry->path;
-  const auto other = under_way_.find(key);
-  if (other != under_way_.end()) {
+  for (auto other = under_way_.find(key); other != under_way_.end(); other = under_way_.find(key)) {
     co_await other->second->wait();
-    co_return entry->variant(coding);
+    // The one that was waited for may have been of another entry, which this one replaced.
+    const Variant* made = entry->variant(coding);
+    if (made != nullptr || entry->useless.has(coding)) co_return made;
   }
   Event done(reactor_);
   under_way_.emplace(key, &done);
