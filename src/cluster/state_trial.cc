@@ -26,7 +26,8 @@
 
 // state_trial SCENARIO [--seed N] [--seconds N] [--stale-reads]
 //
-// Scenarios: coordinator (two servers), etcd (three), move (two, then three, then two).
+// Scenarios: coordinator (two servers), etcd (three), move (two, then three, then two),
+// replace (three, one of which is lost for good, and another takes its place).
 
 namespace terrace::cluster::trial {
 namespace {
@@ -42,6 +43,10 @@ struct TrialOptions {
   Duration length = 6s;
   bool stale_reads = false;
 };
+
+bool begins_with_three(const TrialOptions& options) {
+  return options.scenario == "etcd" || options.scenario == "replace";
+}
 
 // ---- What clients saw ----
 
@@ -173,16 +178,20 @@ class Site {
     pids_[name] = pid;
   }
   void kill(const std::string& name) {
-    ::kill(pids_[name], SIGKILL);
-    ::waitpid(pids_[name], nullptr, 0);
+    const auto found = pids_.find(name);
+    if (found == pids_.end()) return;
+    ::kill(found->second, SIGKILL);
+    ::waitpid(found->second, nullptr, 0);
+    pids_.erase(found);
   }
   void signal(const std::string& name, int signal) {
-    ::kill(pids_[name], signal);
-    if (const pid_t etcd = child_of(pids_[name]); etcd > 0) ::kill(etcd, signal);
+    if (pids_.contains(name)) ::kill(pids_[name], signal);
+    signal_etcd(name, signal);
   }
   // Its etcd alone.
   void signal_etcd(const std::string& name, int signal) {
-    if (const pid_t etcd = child_of(pids_[name]); etcd > 0) ::kill(etcd, signal);
+    const pid_t etcd = pids_.contains(name) ? child_of(pids_[name]) : 0;
+    if (etcd > 0) ::kill(etcd, signal);
   }
   // Between these two, of etcd and of ours, in both directions.
   void cut(const std::string& one, const std::string& other) {
@@ -227,8 +236,7 @@ class Trial {
         transport_(reactor, site.folder(), kClient) {}
 
   Task<void> run(bool& over, int& verdict) {
-    const bool ready =
-        co_await wait_until_held(options_.scenario == "etcd" ? Keeper::kEtcd : Keeper::kCoordinator);
+    const bool ready = co_await wait_until_held(home());
     if (ready) {
       for (int i = 0; i < kClients; ++i) clients_.spawn(client());
       co_await trouble();
@@ -249,6 +257,9 @@ class Trial {
   }
 
  private:
+  // Where the state belongs at both ends of the trial.
+  Keeper home() const { return begins_with_three(options_) ? Keeper::kEtcd : Keeper::kCoordinator; }
+
   Task<Result<StateAnswer>> ask(std::string server, StateRequest request) {
     const Result<std::string> answered =
         co_await transport_.ask(std::move(server), to_json(request), reactor_.now() + 3s);
@@ -347,6 +358,10 @@ class Trial {
   Task<void> trouble() {
     const Time end = reactor_.now() + options_.length;
     if (options_.scenario == "move") scope_.spawn(move());
+    if (options_.scenario == "replace") {
+      co_await replace();
+      co_return;
+    }
     while (reactor_.now() < end) {
       co_await sleep(reactor_, std::chrono::milliseconds(200 + random_.below(500)));
       co_await one_fault();
@@ -382,9 +397,30 @@ class Trial {
     site_.set_servers({"a", "b"});
   }
 
+  // A voter dies and leaves the file; its successor has never seen the state.
+  Task<void> replace() {
+    co_await sleep(reactor_, 500ms);
+    site_.kill("b");
+    site_.start("d");
+    site_.set_servers({"a", "c", "d"});
+    const Time deadline = reactor_.now() + 40s;
+    moved_ = false;
+    while (!moved_ && reactor_.now() < deadline) {
+      StateRequest where(WhereRequest{});
+      const Result<StateAnswer> answer = co_await ask("d", std::move(where));
+      const auto* placement = answer ? std::get_if<Placement>(&*answer) : nullptr;
+      moved_ = placement != nullptr && placement->holds("d") && !placement->holds("b");
+      co_await sleep(reactor_, 50ms);
+    }
+    fmt::print("{}\n", moved_ ? "d is a voter" : "D IS NO VOTER");
+    // With two that are old and one that is new any one may go.
+    site_.kill("a");
+    co_await sleep(reactor_, options_.length);
+    site_.start("a");
+  }
+
   Task<bool> recover() {
-    const bool there =
-        co_await wait_until_held(options_.scenario == "etcd" ? Keeper::kEtcd : Keeper::kCoordinator);
+    const bool there = co_await wait_until_held(home());
     const bool held = there && moved_;
     const Time deadline = reactor_.now() + 20s;
     size_t good = 0;
@@ -439,7 +475,7 @@ int run(const std::string& program, const TrialOptions& options) {
     const SystemClock clock;
     const std::unique_ptr<Reactor> reactor = Reactor::create(clock, {}).value();
     Site site(program, folder, options);
-    site.set_servers(options.scenario == "etcd" ? std::vector<std::string>{"a", "b", "c"}
+    site.set_servers(begins_with_three(options) ? std::vector<std::string>{"a", "b", "c"}
                                                 : std::vector<std::string>{"a", "b"});
     for (const std::string& server : site.names()) site.start(server);
     Trial trial(*reactor, site, options);

@@ -25,7 +25,7 @@ def trial(scenario: str, seconds: int, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("scenario, seconds", [("coordinator", 2), ("etcd", 4), ("move", 3)])
+@pytest.mark.parametrize("scenario, seconds", [("coordinator", 2), ("etcd", 4), ("move", 3), ("replace", 2)])
 def test_what_clients_saw_is_linearizable(scenario, seconds):
     status, output = trial(scenario, seconds)
     assert status == 0 and "\nlinearizable\n" in output, output
