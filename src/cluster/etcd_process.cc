@@ -114,8 +114,7 @@ std::vector<std::string> etcd_arguments(const EtcdOptions& options) {
       "--initial-cluster-token=" + options.token,
       "--heartbeat-interval=100",
       "--election-timeout=1000",
-      // The state has 8 MiB at most; a few hundred revisions of a large value fit.
-      "--quota-backend-bytes=268435456",
+      "--quota-backend-bytes=" + std::to_string(options.quota_bytes),
       "--max-request-bytes=4194304",
       "--max-txn-ops=128",
       "--snapshot-count=1000",

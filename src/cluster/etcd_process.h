@@ -16,6 +16,7 @@
 
 #include "base/descriptor.h"
 #include "base/log.h"
+#include "cluster/etcd_room.h"
 #include "net/address.h"
 #include "reactor/mailbox.h"
 #include "reactor/scope.h"
@@ -44,6 +45,7 @@ struct EtcdOptions {
   // Makes the founded cluster another one than any that this server founded before: a member
   // of that one, which still has its data, must not be taken for one of this.
   std::string token = "terrace";
+  int64_t quota_bytes = kEtcdQuotaBytes;
   // Certificate, key, authorities and revocations for the peer port, as files. etcd reads
   // the certificate and the revocations anew for each connection, the authorities only
   // when it starts. Empty: none, for tests.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/etcd_room.h"
+
 namespace terrace::cluster {
 namespace {
 
@@ -131,6 +133,7 @@ Task<Committed> EtcdState::place(Placement placement, int64_t revision, Time dea
 Task<void> EtcdState::poll() {
   while (!closing_) {
     co_await look();
+    co_await look_for_room();
     const Result<void> woken = co_await wake_.wait_until(reactor_.now() + kPollPause);
     if (woken) wake_.reset();
     if (closing_) co_return;
@@ -148,6 +151,14 @@ Task<void> EtcdState::look() {
   if (!answer) co_return;
   if (newest) majority_ = reactor_.now();
   if (answer->revision != fetched_ && !closing_) co_await fetch();
+}
+
+Task<void> EtcdState::look_for_room() {
+  const Time now = reactor_.now();
+  if (closing_ || !has_majority() || now - asked_room_ < kRoomPause) co_return;
+  asked_room_ = now;
+  const Result<void> made = co_await make_room(client_, kEtcdQuotaBytes, now + kRoomMax);
+  if (!made) log_.warning("etcd cannot be asked for room", {{"error", describe(made.error())}});
 }
 
 Task<void> EtcdState::fetch() {

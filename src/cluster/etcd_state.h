@@ -20,6 +20,10 @@ class EtcdState final : public LocalState {
   // How often a majority is asked, to know whether there is one.
   static constexpr Duration kMajorityPause = std::chrono::milliseconds(1000);
   static constexpr Duration kQuestionMax = std::chrono::milliseconds(1500);
+  // Between two looks at how much of its quota etcd has used, and how long making room may
+  // take (etcd_room.h).
+  static constexpr Duration kRoomPause = std::chrono::seconds(10);
+  static constexpr Duration kRoomMax = std::chrono::seconds(5);
   // Without an answer of a majority for so long we are not healthy.
   static constexpr Duration kHealthyFor = std::chrono::milliseconds(3000);
 
@@ -47,6 +51,7 @@ class EtcdState final : public LocalState {
   Task<Committed> write(std::string body, Version base, Time deadline);
   Task<void> poll();
   Task<void> look();
+  Task<void> look_for_room();
   Task<void> fetch();
   Result<void> take(const EtcdAnswer& answer);
 
@@ -59,6 +64,7 @@ class EtcdState final : public LocalState {
   int64_t revision_ = 0;  // the one that published_ shows; 0: none
   Version base_ = 0;      // of the placement with which it shows it
   Time asked_majority_;
+  Time asked_room_;
   std::optional<Time> majority_;  // last answered
   Event wake_;
   bool closing_ = false;

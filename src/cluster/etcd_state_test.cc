@@ -18,8 +18,11 @@ class EtcdStateTest : public StateTest {
   void SetUp() override {
     voter_ = std::make_unique<TestVoter>(*reactor_, log_, folder_.path + "/etcd");
     const std::string url = "http://127.0.0.1:" + std::to_string(free_port("127.0.0.1"));
-    ASSERT_TRUE(voter_->process.start(
-        {.folder = voter_->folder, .name = "a", .peers = {{"a", url}}, .founds = true}));
+    ASSERT_TRUE(voter_->process.start({.folder = voter_->folder,
+                                       .name = "a",
+                                       .peers = {{"a", url}},
+                                       .founds = true,
+                                       .quota_bytes = quota_}));
   }
   void TearDown() override {
     finish(voter_->state->close());
@@ -54,6 +57,7 @@ class EtcdStateTest : public StateTest {
   }
 
   TestFolder folder_;
+  int64_t quota_ = kEtcdQuotaBytes;
   std::unique_ptr<TestVoter> voter_;
 };
 
@@ -124,6 +128,33 @@ TEST_F(EtcdStateTest, AfterATimeElsewhereAWatchBeginsAnew) {
   ASSERT_TRUE(changes);
   EXPECT_TRUE(changes->whole);
   EXPECT_EQ(changes->entries.size(), 1u);
+}
+
+constexpr int64_t kSmallQuota = 12 << 20;
+
+// One that is full after a few large values.
+class FullEtcdTest : public EtcdStateTest {
+ protected:
+  FullEtcdTest() { quota_ = kSmallQuota; }
+  bool full() {
+    Commit large;
+    large.writes.push_back({"large", std::string(kValueBytesMax, 'x')});
+    large.writes.push_back({"other", std::string(kValueBytesMax - 10, 'y')});
+    return !run(state().commit(std::move(large), soon())).done();
+  }
+};
+
+TEST_F(FullEtcdTest, TakesWritesAgainOnceRoomIsMade) {
+  found();
+  for (int i = 0; i < 20 && !full(); ++i) {
+  }
+  const Committed refused = run(state().put("site", "one", 0, soon()));
+  EXPECT_EQ(refused.outcome, Outcome::kUnknown);
+  const auto made = run(make_room(*voter_->client, kSmallQuota, soon(5s)));
+  ASSERT_TRUE(made) << describe(made.error());
+  const Committed put = run(state().put("site", "one", 0, soon()));
+  EXPECT_TRUE(put.done()) << put.text;
+  EXPECT_EQ(run(state().get("large", soon())).value()->value.size(), kValueBytesMax);
 }
 
 }  // namespace
