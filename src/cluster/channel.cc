@@ -246,7 +246,7 @@ Task<Result<void>> ChannelServer::greet(Connection& connection, Channel& channel
 }
 
 // A flood of strangers must not fill the disk.
-void ChannelServer::say_refused(const Asker& asker, std::string_view why) {
+void ChannelServer::say_refused(const Asker& asker, std::string_view why, std::string_view what) {
   const Time now = reactor_.now();
   if (now - refusals_since_ >= std::chrono::seconds(1)) {
     if (refusals_ > kRefusalLinesMax)
@@ -255,8 +255,7 @@ void ChannelServer::say_refused(const Asker& asker, std::string_view why) {
     refusals_ = 0;
   }
   if (++refusals_ > kRefusalLinesMax) return;
-  log_.warning("refused at the control port",
-               {{"who", asker.name()}, {"from", asker.address()}, {"why", why}});
+  log_.warning(what, {{"who", asker.name()}, {"from", asker.address()}, {"why", why}});
 }
 
 }  // namespace terrace::cluster

@@ -133,6 +133,9 @@ class ChannelServer final : net::Acceptor {
   template <class Predicate>
   size_t close_if(Predicate predicate);
   size_t connections() const { return connections_.size(); }
+  // A line in the log; of a flood of them only some.
+  void say_refused(const Asker& asker, std::string_view why,
+                   std::string_view what = "refused at the control port");
 
  private:
   struct Connection {
@@ -147,7 +150,6 @@ class ChannelServer final : net::Acceptor {
   Task<Result<void>> greet(Connection& connection, Channel& channel);
   Task<void> answer(Connection& connection, Channel& channel);
   static void end(net::Stream& stream);
-  void say_refused(const Asker& asker, std::string_view why);
 
   Reactor& reactor_;
   const Log& log_;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -15,6 +16,7 @@
 #include "cluster/state_json.h"
 #include "program/commands.h"
 #include "program/json_value.h"
+#include "program/member_client.h"
 #include "program/member_identity.h"
 #include "program/member_talk.h"
 #include "program/output.h"
@@ -65,10 +67,15 @@ struct Asked {
   bool done = false;
 };
 
-Task<void> ask(Reactor& reactor, cluster::Credentials credentials, net::Address address, Asked& asked) {
+// `made_by`: the address in the token. Any server of the site has a certificate of the
+// authority; one that took that address has not the certificate for it, and gets no secret.
+Task<void> ask(Reactor& reactor, cluster::Credentials credentials, net::Address address, net::Ip made_by,
+               Asked& asked) {
   cluster::Call call(reactor);
   const Time deadline = reactor.now() + kJoinTimeout;
   Result<void> going = co_await call.open(std::move(credentials), "", address, deadline);
+  if (going && !certificates::names_address(call.channel().stream().peer_certificate(), made_by))
+    going = fail(Code::kInvalid, "join", "it is another server than the one that the token names");
   if (going) going = co_await call.channel().send_message(asked.request);
   if (going) {
     asked.reply = co_await receive_reply(call.channel(), kSiteBytesMax, nullptr, deadline);
@@ -98,11 +105,25 @@ Result<Reply> ask_to_join(const Joining& joining, const std::string& request_pem
   Asked asked{.request = request.dump()};
   Scope scope;
   scope.spawn(ask(**reactor, {.listening = {}, .asking = *context, .server = {}, .program = kVersion},
-                  joining.address, asked));
+                  joining.address, joining.token.address, asked));
   (*reactor)->run_until(asked.done, kJoinTimeout + std::chrono::seconds(5));
   // What waits has deadlines of its own, all before that one.
   ASSERT(asked.done);
   return std::move(asked.reply);
+}
+
+// Without identity.json nothing counts but the key. A founding that did not come to its end,
+// and a membership that was revoked, leave a state and an authority behind that must not count
+// beside the new identity.
+Result<void> forget_before(const Folders& folders) {
+  std::error_code problem;
+  std::filesystem::remove(identity_file(folders), problem);
+  if (problem) return fail(Code::kSystem, "identity.json", "it cannot be removed");
+  for (const auto& each : std::filesystem::directory_iterator(cluster_folder(folders), problem)) {
+    if (each.path().filename() != "server.key") std::filesystem::remove_all(each.path(), problem);
+  }
+  if (problem) return fail(Code::kSystem, "cluster", "what was there before cannot be removed");
+  return {};
 }
 
 // The answer of the site, on disk; identity.json, which makes it count, is last.
@@ -127,6 +148,10 @@ Result<MemberIdentity> keep(const Joining& joining, const certificates::Folder& 
   }
   const AsMember member(joining.cluster);
   if (!member.ok()) return fail_system("seteuid");
+  if (!value_of<bool>(answer, "again") || !read_member_identity(joining.folders)) {
+    if (const Result<void> forgot = forget_before(joining.folders); !forgot)
+      return std::unexpected(forgot.error());
+  }
   if (const auto done = files.write_certificate(value_of<std::string>(answer, "certificate")); !done)
     return std::unexpected(done.error());
   if (const auto done = files.write_trust(*trust); !done) return std::unexpected(done.error());
@@ -198,7 +223,9 @@ int run_join(const CommandLine& line) {
   Joining joining;
   if (const std::string problem = prepare(line, joining); !problem.empty())
     return complain(problem, line.json, kExitCannotRead);
-  if (const Result<MemberIdentity> identity = read_member_identity(joining.folders)) {
+  // One that does not run may have been revoked, or its certificate have ended: the site says.
+  if (const Result<MemberIdentity> identity = read_member_identity(joining.folders);
+      identity && find_member(joining.site_path)) {
     say_joined(line, joining, *identity, true);
     return kExitFine;
   }

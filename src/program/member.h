@@ -113,8 +113,9 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<void> drop_old_tokens(const cluster::Snapshot& tokens);
   Task<std::string> answer_join(PeerTalk& talk);
   struct JoinAsked;
+  Task<std::string> token_objection(const JoinAsked& asked);
   Task<std::string> judge_join(const JoinAsked& asked, PeerTalk& talk);
-  Task<std::string> welcome_server(PeerTalk& talk, std::string server, std::string certificate);
+  Task<std::string> welcome_server(PeerTalk& talk, std::string server, std::string certificate, bool again);
 
   // member_certificates.cc: certificates, revocations, the authority's key
   Result<std::string> sign(const certificates::Request& request, const topology::Server& server,
@@ -142,6 +143,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_rotate(std::string line, Conversation& conversation);
   Task<std::string> answer_peer_rotate(PeerTalk& talk);
   Task<std::string> begin_rotation();
+  Task<std::string> begin_rotation_alone();
   Task<void> advance_rotation();
   bool all_servers(bool (*hold)(const ServerValue& server, const std::string& fingerprint)) const;
   void promote_next();
@@ -200,6 +202,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Alarm renew_now_;
   Alarm authority_changed_;
   bool shared_known_ = false;
+  bool rotation_begins_ = false;
 
   struct OpenCall {
     std::string server;

@@ -21,7 +21,8 @@ namespace {
 constexpr int kAttemptsMax = 5;
 constexpr size_t kKeyBytesMax = 64 << 10;
 constexpr std::chrono::seconds kAuthorityRetry{2};
-constexpr size_t kCertificatesMax = 64;
+// Of one server, that have not ended. None of them is forgotten: it could not be revoked.
+constexpr size_t kCertificatesMax = 1024;
 // While the certificate does not say what it should.
 constexpr Duration kOutdatedPause = std::chrono::seconds(1);
 constexpr Duration kOutdatedPauseMax = std::chrono::minutes(1);
@@ -35,7 +36,19 @@ std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 void drop_ended(ServerValue& value, WallTime now) {
   std::erase_if(value.certificates,
                 [&](const IssuedCertificate& each) { return each.expires + certificates::kBackdated < now; });
-  while (value.certificates.size() > kCertificatesMax) value.certificates.erase(value.certificates.begin());
+  if (value.certificates.size() < kCertificatesMax) return;
+  std::erase_if(value.certificates, [&](const IssuedCertificate& each) { return each.expires < now; });
+}
+
+// What a server that is revoked may still have in its hands. A used one that finds no room in
+// the commit is refused for being used (member_join.cc).
+void drop_tokens_of(const std::string& server, const cluster::Snapshot& all, cluster::Commit& commit) {
+  for (const cluster::Entry& each : all.entries) {
+    if (!each.key.starts_with(token_key("")) || commit.writes.size() + 2 >= cluster::kCommitPartsMax)
+      continue;
+    const Result<TokenValue> token = parse_token(each.value);
+    if (token && token->server == server) commit.writes.push_back({each.key, std::nullopt});
+  }
 }
 
 }  // namespace
@@ -53,9 +66,13 @@ Result<std::string> Member::sign(const certificates::Request& request, const top
                                       .names = state_ && shall_vote(server.name)
                                                    ? std::vector<std::string>{cluster::kVoterName}
                                                    : std::vector<std::string>{}};
-  const bool next = authority_value_ && authority_value_->phase == RotationPhase::kSigning && next_authority_;
-  Result<std::string> signed_one =
-      (next ? next_authority_ : authority_)->sign(request, subject, wall(), certificate_life());
+  // A rotation that lost against another server's has left an authority that nobody trusts.
+  const bool next = authority_value_ && authority_value_->phase == RotationPhase::kSigning &&
+                    next_authority_ && next_authority_->fingerprint().print() == authority_value_->next;
+  const certificates::Authority& signer = next ? *next_authority_ : *authority_;
+  if (trust_ && !trust_->trusts(signer.fingerprint()))
+    return fail(Code::kUnavailable, "authority", "the key on this server is of one that is trusted no more");
+  Result<std::string> signed_one = signer.sign(request, subject, wall(), certificate_life());
   if (!signed_one) return signed_one;
   const Result<certificates::Identity> identity = certificates::read_identity_pem(*signed_one);
   if (!identity) return std::unexpected(identity.error());
@@ -171,10 +188,12 @@ Task<std::string> Member::issue(std::string name, std::string text, std::string&
     Result<ServerValue> value = parse_server((*entry)->value);
     if (!value) co_return describe(value.error());
     if (value->key != request->key_hash()) co_return "it asks with another key than it has joined with";
+    drop_ended(*value, wall());
+    if (value->certificates.size() >= kCertificatesMax)
+      co_return "it has asked for very many certificates; the next one when one of them has ended";
     IssuedCertificate issued;
     Result<std::string> signed_one = sign(*request, *server, issued);
     if (!signed_one) co_return describe(signed_one.error());
-    drop_ended(*value, wall());
     value->certificates.push_back(issued);
     const cluster::Committed done =
         co_await state_->put(server_key(name), to_json(*value), (*entry)->version, soon());
@@ -226,6 +245,7 @@ Task<std::string> Member::answer_revoke(std::string line, Conversation&) {
         .conditions = {{entry->key, entry->version},
                        {std::string(kRevokedKey), before != nullptr ? before->version : 0}},
         .writes = {{entry->key, std::nullopt}, {std::string(kRevokedKey), to_json(revoked)}}};
+    drop_tokens_of(name, *all, commit);
     const cluster::Entry* authority = all->find(kAuthorityKey);
     Result<AuthorityValue> holders =
         authority != nullptr ? parse_authority(authority->value) : fail(Code::kNotFound, "authority");

@@ -25,7 +25,10 @@ Result<void> Member::take_identity() {
   files_ = *std::move(files);
   own_ = *std::move(own);
   trust_ = *std::move(trust);
-  if (Result<certificates::Authority> authority = files_->authority()) authority_ = *std::move(authority);
+  // One that nobody trusts was left by a founding that did not come to its end.
+  if (Result<certificates::Authority> authority = files_->authority();
+      authority && trust_->trusts(authority->fingerprint()))
+    authority_ = *std::move(authority);
   if (const auto next = certificates::Folder::open(next_folder(folders_))) {
     if (Result<certificates::Authority> authority = next->authority())
       next_authority_ = *std::move(authority);

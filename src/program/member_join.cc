@@ -143,12 +143,22 @@ Task<std::string> Member::answer_join(PeerTalk& talk) {
     answered = failure_line("this server cannot let others join; ask the one that the token names");
   } else {
     asked.key = request->key_hash();
-    answered = co_await judge_join(asked, talk);
+    const std::string problem = co_await token_objection(asked);
+    answered = failure_line(problem);
+    if (problem.empty()) answered = co_await judge_join(asked, talk);
   }
   if (!is_good(answered))
-    log_.warning("refused a server that wants to join",
-                 {{"from", talk.asker.address()}, {"why", error_in(answered)}});
+    channel_.say_refused(talk.asker, error_in(answered), "refused a server that wants to join");
   co_return answered;
+}
+
+// Whoever knows the address may come this far: what is looked at is one small entry.
+Task<std::string> Member::token_objection(const JoinAsked& asked) {
+  const Result<std::optional<cluster::Entry>> kept = co_await state_->get(token_key(asked.id), soon());
+  if (!kept) co_return "what the servers share cannot be reached; try again";
+  const Result<TokenValue> token = *kept ? parse_token((*kept)->value) : fail(Code::kNotFound, "token");
+  const bool known = token && certificates::secret_matches(asked.secret, token->hash);
+  co_return known ? "" : "the token is not one of this site";
 }
 
 Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
@@ -172,6 +182,9 @@ Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
     ServerValue value;
     if (before != nullptr) value = parse_server(before->value).value_or(ServerValue{});
     if (before != nullptr && value.key != asked.key) co_return failure_line(name + " has joined meanwhile");
+    // The commit that used the token made the entry; who is no more there was revoked.
+    if (before == nullptr && !token->key.empty())
+      co_return failure_line("the token was used, and " + name + " revoked since; make another one");
 
     const Result<certificates::Request> request = certificates::Request::parse(asked.request);
     IssuedCertificate issued;
@@ -197,7 +210,7 @@ Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
     const cluster::Committed done = co_await state_->commit(std::move(commit), soon());
     if (done.done()) {
       log_.info("a server has joined the site", {{"server", name}, {"from", talk.asker.address()}});
-      std::string welcomed = co_await welcome_server(talk, name, *certificate);
+      std::string welcomed = co_await welcome_server(talk, name, *certificate, before != nullptr);
       co_return welcomed;
     }
     problem = done.text;
@@ -206,8 +219,10 @@ Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
   co_return failure_line("it could not be written down; try again: " + problem);
 }
 
-// The site file as data, then the certificate and what else a member begins with.
-Task<std::string> Member::welcome_server(PeerTalk& talk, std::string server, std::string certificate) {
+// The site file as data, then the certificate and what else a member begins with. `again`:
+// it is a member already, and what it keeps for the site counts.
+Task<std::string> Member::welcome_server(PeerTalk& talk, std::string server, std::string certificate,
+                                         bool again) {
   const Result<std::optional<cluster::Entry>> entry = co_await state_->get(std::string(kSiteKey), soon());
   const Result<SiteValue> site =
       entry && *entry ? parse_site((*entry)->value) : fail(Code::kNotFound, "site", "there is no site file");
@@ -219,6 +234,7 @@ Task<std::string> Member::welcome_server(PeerTalk& talk, std::string server, std
   const cluster::Placement& placement = state_->placement();
   co_return text_of({{"ok", true},
                      {"server", server},
+                     {"again", again},
                      {"site", identity_->site},
                      {"certificate", certificate},
                      {"trust", trust_->pem()},

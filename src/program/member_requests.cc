@@ -47,10 +47,8 @@ Task<void> Member::answer(cluster::Channel& channel, cluster::Asker asker, std::
   if (found == all.end()) {
     answered = failure_line(fmt::format("this server's version of Terrace does not know `{}`", name));
   } else if (const auto reason = cluster::refusal(found->askers, asker)) {
-    log_.warning("refused a request of another server", {{"who", asker.name()},
-                                                         {"from", asker.address()},
-                                                         {"request", name},
-                                                         {"why", certificates::text_of(*reason)}});
+    channel_.say_refused(asker, fmt::format("`{}`: {}", name, certificates::text_of(*reason)),
+                         "refused a request of another server");
     answered = failure_line(fmt::format("`{}` is refused: {}", name, certificates::text_of(*reason)));
   } else {
     PeerTalk talk{.channel = channel, .asker = asker, .message = message};

@@ -94,7 +94,16 @@ Task<std::string> Member::answer_peer_rotate(PeerTalk&) {
   co_return begun;
 }
 
+// One at a time: a second one would take the place of the first one's key on the disk.
 Task<std::string> Member::begin_rotation() {
+  if (rotation_begins_) co_return failure_line("a rotation has just been asked for");
+  rotation_begins_ = true;
+  std::string begun = co_await begin_rotation_alone();
+  rotation_begins_ = false;
+  co_return begun;
+}
+
+Task<std::string> Member::begin_rotation_alone() {
   const Result<std::optional<cluster::Entry>> entry =
       co_await state_->get(std::string(kAuthorityKey), soon());
   Result<AuthorityValue> value =

@@ -96,6 +96,34 @@ def test_a_token_expires(make_servers):
     assert "expired" in json.loads(servers.join("b", token, check=False).stdout)["error"]
 
 
+def test_a_revoked_server_does_not_come_back_with_its_token_but_with_a_new_one(make_servers):
+    servers = make_servers("a", "b", joined=False)
+    servers.cluster("b").mkdir(parents=True)
+    (servers.cluster("b") / "authority.pem").write_text("of a founding that lost its power")
+    token = servers.token("b", "a")
+    servers.join("b", token)
+    assert not (servers.cluster("b") / "authority.pem").exists()
+    servers["a"].command("revoke", "b")
+    back = servers.join("b", token, check=False)
+    assert back.returncode == 1 and "token" in json.loads(back.stdout)["error"]
+    servers["a"].wait_for_log("refused a server that wants to join")
+    servers.join("b", servers.token("b", "a"))
+    servers.start("b")
+    servers.wait_until_all_answer("a")
+
+
+def test_the_secret_of_a_token_goes_to_the_server_that_made_it_alone(make_servers):
+    """Another server of the site, or its certificate, has taken the address that is asked."""
+    servers = make_servers("a", "b", "c", joined=False)
+    servers.join("b", servers.token("b", "a"))
+    servers.start("b")
+    token = servers.token("c", "a")
+    elsewhere = dict(token, address="%s:%d" % (servers.addresses["b"], servers.port))
+    refused = servers.join("c", elsewhere, check=False)
+    assert refused.returncode == 1 and "another server" in json.loads(refused.stdout)["error"]
+    servers.join("c", token)
+
+
 def test_a_join_that_lost_its_power_goes_on(make_servers):
     """The answer did not arrive, or was not kept: the same command with the same key works again."""
     servers = make_servers("a", "b", joined=False)
