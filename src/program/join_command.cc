@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -21,10 +22,12 @@
 #include "program/member_talk.h"
 #include "program/output.h"
 #include "program/privileges.h"
+#include "program/secrets.h"
 #include "program/site_folders.h"
 #include "program/site_path.h"
 #include "program/table.h"
 #include "program/version.h"
+#include "topology/load.h"
 
 namespace terrace::program {
 namespace {
@@ -160,6 +163,84 @@ Result<MemberIdentity> keep(const Joining& joining, const certificates::Folder& 
   return identity;
 }
 
+Task<void> ask_secrets(Reactor& reactor, cluster::Credentials credentials, std::string server,
+                       net::Address address, Asked& asked) {
+  cluster::Call call(reactor);
+  const Time deadline = reactor.now() + kJoinTimeout;
+  Result<void> going = co_await call.open(std::move(credentials), std::move(server), address, deadline);
+  if (going) going = co_await call.channel().send_message(asked.request);
+  if (going) {
+    asked.reply = co_await receive_reply(call.channel(), kPackedSecretsBytesMax, nullptr, deadline);
+  } else {
+    asked.reply = std::unexpected(going.error());
+  }
+  asked.done = true;
+}
+
+// With the certificate that this server has now.
+Result<Reply> secrets_of(const topology::Site& site, const topology::Server& server,
+                         const certificates::Folder& files) {
+  const SystemClock clock;
+  const Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock, {});
+  const auto own = files.own();
+  const auto trust = files.trust();
+  const Result<net::Address> address = net::Address::parse(channel_address(site, server));
+  if (!reactor || !own || !trust || !address)
+    return fail(Code::kInvalid, "secrets", "its address or our files");
+  const auto verifier = certificates::Verifier::of_site(*trust, {}, clock);
+  if (!verifier) return std::unexpected(verifier.error());
+  const auto context = net::TlsContext::make({.side = net::TlsContext::Side::kClient,
+                                              .certificates_pem = own->certificates_pem,
+                                              .key_pem = own->key_pem,
+                                              .verifier = *verifier,
+                                              .protocol = cluster::kChannelProtocol});
+  if (!context) return std::unexpected(context.error());
+  Asked asked{.request = R"({"request":"secrets"})"};
+  Scope scope;
+  scope.spawn(ask_secrets(
+      **reactor, {.listening = {}, .asking = *context, .server = own->identity.server, .program = kVersion},
+      server.name, *address, asked));
+  (*reactor)->run_until(asked.done, kJoinTimeout + std::chrono::seconds(5));
+  ASSERT(asked.done);
+  return std::move(asked.reply);
+}
+
+// What the site file needs to be read here. Later ones come by themselves (member_secrets.cc).
+// Returns what is wrong, or "".
+std::string fetch_secrets(const Joining& joining, const MemberIdentity& identity) {
+  const Result<std::string> text = read_file(joining.site_path, kSiteBytesMax);
+  topology::LoadOptions options;
+  options.resolve = [](std::string_view) { return false; };
+  options.look_at_folders = false;
+  options.wants_something_to_serve = false;
+  if (!text) return joining.site_path + ": " + describe(text.error());
+  const topology::LoadedSite loaded = topology::load_site_text(*text, joining.site_path, options);
+  const topology::Server* own = loaded.site ? find_server(*loaded.site, identity.server) : nullptr;
+  if (own == nullptr) return "the site file does not name this server";
+  if (std::ranges::find(own->roles, topology::Role::kApp) == own->roles.end()) return "";
+  std::string problem = "no other server runs the application";
+  for (const topology::Server& server : loaded.site->servers) {
+    if (server.name == identity.server) continue;
+    Result<Reply> reply = fail(Code::kSystem, "secrets");
+    {
+      const AsMember member(joining.cluster);
+      const auto files = certificates::Folder::open(cluster_folder(joining.folders));
+      if (member.ok() && files) reply = secrets_of(*loaded.site, server, *files);
+    }
+    problem = !reply ? describe(reply.error()) : is_good(reply->message) ? "" : error_in(reply->message);
+    if (!problem.empty()) continue;
+    for (const auto& [name, value] : unpack_secrets(reply->data)) {
+      const Result<void> kept = SecretFolder(secrets_folder(joining.folders)).set(name, value);
+      if (!kept) return fmt::format("the secret {} cannot be kept: {}", name, describe(kept.error()));
+    }
+    const AsMember member(joining.cluster);
+    const Json answer = Json::parse(reply->message, nullptr, false);
+    (void)write_file(secret_versions_file(joining.folders), value_of<std::string>(answer, "versions"), 0600);
+    return "";
+  }
+  return problem;
+}
+
 std::string site_path_of(const CommandLine& line) {
   if (!line.file.empty()) {
     char absolute[4096];
@@ -217,6 +298,16 @@ void say_joined(const CommandLine& line, const Joining& joining, const MemberIde
             : fmt::format("it serves with `terrace up --file {}`\n", joining.site_path));
 }
 
+int end_joined(const CommandLine& line, const Joining& joining, const MemberIdentity& identity, bool before) {
+  if (const std::string problem = fetch_secrets(joining, identity); !problem.empty())
+    return complain(
+        fmt::format("this machine has joined as {}, but has none of the secrets yet: {}; run it again",
+                    identity.server, printable(problem)),
+        line.json, kExitFailure);
+  say_joined(line, joining, identity, before);
+  return kExitFine;
+}
+
 }  // namespace
 
 int run_join(const CommandLine& line) {
@@ -226,8 +317,7 @@ int run_join(const CommandLine& line) {
   // One that does not run may have been revoked, or its certificate have ended: the site says.
   if (const Result<MemberIdentity> identity = read_member_identity(joining.folders);
       identity && find_member(joining.site_path)) {
-    say_joined(line, joining, *identity, true);
-    return kExitFine;
+    return end_joined(line, joining, *identity, true);
   }
   std::optional<certificates::Folder> files;
   Result<std::string> request = fail(Code::kSystem, "key");
@@ -248,8 +338,7 @@ int run_join(const CommandLine& line) {
       keep(joining, *files, Json::parse(reply->message, nullptr, false), reply->data);
   if (!identity)
     return complain("the answer cannot be kept: " + describe(identity.error()), line.json, kExitFailure);
-  say_joined(line, joining, *identity, false);
-  return kExitFine;
+  return end_joined(line, joining, *identity, false);
 }
 
 }  // namespace terrace::program

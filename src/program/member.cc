@@ -39,6 +39,7 @@ Member::Member(Reactor& reactor, Log& log)
       site_changed_(reactor),
       channel_(reactor, log, static_cast<cluster::Answerer&>(*this)),
       address_changed_(reactor),
+      secrets_changed_(reactor),
       renew_now_(reactor),
       authority_changed_(reactor) {}
 
@@ -121,6 +122,7 @@ Task<void> Member::live() {
   scope_.spawn(keep_listening());
   scope_.spawn(keep_certificate());
   scope_.spawn(keep_authority());
+  scope_.spawn(keep_secrets());
 }
 
 void Member::say_why_not(const std::string& why) {

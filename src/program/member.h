@@ -160,6 +160,21 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_peer_control(PeerTalk& talk);
   Task<std::string> ask_own_controller(std::string question, Conversation& conversation, Time deadline);
 
+  // member_secrets.cc
+  SecretVersions own_secrets() const;
+  Task<std::string> store_secret(std::string name, int64_t version, std::optional<std::string> value);
+  Task<Result<std::string>> read_secrets();
+  Task<std::string> answer_change_secret(std::string line, Conversation& conversation);
+  Task<std::string> raise_secret(std::string name, bool removed, int64_t& version);
+  Task<std::string> give_secret(std::string server, std::string name, int64_t version,
+                                std::optional<std::string> value);
+  Task<std::string> answer_store_secret(PeerTalk& talk);
+  Task<std::string> answer_secrets(PeerTalk& talk);
+  void take_secrets(const std::string& text);
+  Task<void> keep_secrets();
+  bool lacks_secrets() const;
+  Task<void> fetch_secrets(std::string server);
+
   // member_commands.cc: people
   Result<void> open_socket();
   void accepted(Descriptor socket, const net::Peer& peer) override;
@@ -199,6 +214,8 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   std::optional<AuthorityValue> authority_value_;
   RevokedValue revoked_value_;
   std::map<std::string, ServerValue> servers_;  // that have joined
+  SecretVersions secret_versions_;              // of the site
+  Alarm secrets_changed_;
   Alarm renew_now_;
   Alarm authority_changed_;
   bool shared_known_ = false;

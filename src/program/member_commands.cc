@@ -67,6 +67,7 @@ std::span<const Member::PeopleCommand> Member::people_commands() {
       PeopleCommand{"logs", &Member::answer_logs},
       PeopleCommand{"on-server", &Member::answer_on_server},
       PeopleCommand{"restart", &Member::answer_restart},
+      PeopleCommand{"change-secret", &Member::answer_change_secret},
       PeopleCommand{"token", &Member::answer_token},
       PeopleCommand{"revoke", &Member::answer_revoke},
       PeopleCommand{"certificates", &Member::answer_certificates},

@@ -29,6 +29,10 @@
 //   {"command": "restart", "what": "app"}
 //     One server after the other; {"ok": true, "instances": 4}
 //
+//   {"command": "change-secret", "name": "TOKEN", "value_hex": "…"}
+//     {"ok": true, "version": 3, "behind": ["web3"]}: given to every server that runs the
+//     application; those behind fetch it when they can. Without a value it is removed.
+//
 //   {"command": "token", "server": "web2", "life_seconds": 3600}
 //     {"ok": true, "token": "terrace1.…", "server": "web2", "address": "10.0.0.11:7400",
 //      "life_seconds": 3600}. Without "server": the only one that has not joined.

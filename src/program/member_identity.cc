@@ -99,6 +99,8 @@ std::string next_folder(const Folders& folders) { return cluster_folder(folders)
 
 std::string revocations_file(const Folders& folders) { return cluster_folder(folders) + "/revoked.pem"; }
 
+std::string secret_versions_file(const Folders& folders) { return cluster_folder(folders) + "/secrets.json"; }
+
 std::string founding_obstacle(const topology::Site& site, const std::string& server, const Folders& folders) {
   if (site.servers.empty() || site.servers[0].name == server || has_served(folders)) return "";
   return fmt::format(

@@ -42,6 +42,8 @@ std::string state_folder(const Folders& folders);
 // The new authority during a rotation, and the revocations for etcd.
 std::string next_folder(const Folders& folders);
 std::string revocations_file(const Folders& folders);
+// Which version of each secret this server has.
+std::string secret_versions_file(const Folders& folders);
 
 // Why this machine, which is `server`, may not found the site, or "": the site is founded
 // by its first server, or by one that has served it already.

@@ -19,6 +19,8 @@ constexpr std::chrono::hours kClockSaidAgain{1};
 constexpr size_t kClocksMax = 256;
 
 constexpr cluster::Askers kMembers{};
+constexpr std::string_view kApp[] = {"app"};
+constexpr cluster::Askers kAppServers{.roles = kApp};
 constexpr cluster::Askers kStrangers{.strangers = true};
 
 }  // namespace
@@ -34,6 +36,8 @@ std::span<const Member::PeerRequest> Member::peer_requests() {
       PeerRequest{"authority-key", kMembers, &Member::answer_authority_key},
       PeerRequest{"status", kMembers, &Member::answer_peer_status},
       PeerRequest{"logs", kMembers, &Member::answer_peer_logs},
+      PeerRequest{"store-secret", kMembers, &Member::answer_store_secret},
+      PeerRequest{"secrets", kAppServers, &Member::answer_secrets},
       PeerRequest{"control", kMembers, &Member::answer_peer_control},
   };
   return kAll;

@@ -1,6 +1,7 @@
 // The member's part about what the servers share: where it is kept, how other servers
 // reach it, and what this one does when it changes.
 
+#include "base/file.h"
 #include "cluster/state_json.h"
 #include "program/member.h"
 
@@ -20,6 +21,8 @@ void Member::open_state() {
   options.etcd.revocations_file = revocations_file(folders_);
   options.etcd.peer_name = cluster::kVoterName;
   write_revocations();
+  if (const Result<void> made = make_folders(state_folder(folders_), 0700); !made)
+    log_.error("no folder for what the servers share", {{"error", describe(made.error())}});
   state_ = std::make_unique<cluster::SharedState>(
       reactor_, log_, static_cast<cluster::StateTransport&>(*this), std::move(options));
   if (const Result<void> opened = state_->open(); !opened)
@@ -81,6 +84,7 @@ Task<void> Member::follow_shared() {
 void Member::take_shared(const cluster::Entry& entry) {
   if (entry.key == kAuthorityKey) return take_authority(entry.value);
   if (entry.key == kRevokedKey) return take_revoked(entry.value);
+  if (entry.key == kSecretsKey) return take_secrets(entry.value);
   if (entry.key.starts_with("servers/")) {
     if (Result<ServerValue> server = parse_server(entry.value))
       servers_[entry.key.substr(entry.key.find('/') + 1)] = *std::move(server);

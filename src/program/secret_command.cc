@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -12,8 +13,11 @@
 #include <optional>
 #include <string>
 
+#include "certificates/hex.h"
 #include "program/commands.h"
 #include "program/control_client.h"
+#include "program/json_value.h"
+#include "program/member_client.h"
 #include "program/output.h"
 #include "program/secrets.h"
 #include "program/site_path.h"
@@ -139,12 +143,34 @@ int done(const CommandLine& line, const Folders& folders, std::string_view what)
   return kExitFine;
 }
 
-int set(const CommandLine& line, const Folders& folders) {
+// On a server of several: for all of them that run the application.
+int change_everywhere(const CommandLine& line, const std::optional<std::string>& value) {
+  Json question = {{"command", "change-secret"}, {"name", line.name}};
+  if (value) {
+    const std::vector<uint8_t> bytes(value->begin(), value->end());
+    question["value_hex"] = certificates::hex_of(bytes);
+  }
+  int status = kExitFine;
+  const std::optional<std::string> answer = ask_member(line, question.dump(), status);
+  if (!answer) return status;
+  if (line.json) return print(*answer + "\n"), kExitFine;
+  const auto behind = value_of<std::vector<std::string>>(Json::parse(*answer, nullptr, false), "behind");
+  print(fmt::format(
+      "{} is {} on every server that runs the application; the site takes that with `terrace reload` there\n",
+      line.name, value ? "set" : "removed"));
+  if (!behind.empty())
+    print(printable(fmt::format("not yet on {}: they fetch it when they are back", fmt::join(behind, ", "))) +
+          "\n");
+  return kExitFine;
+}
+
+int set(const CommandLine& line, const Folders& folders, bool everywhere) {
   std::optional<std::string> value = ::isatty(STDIN_FILENO) == 1 ? ask_terminal(line.name) : read_input();
   if (!value) return complain("no value was given: nothing is changed", line.json, kExitFailure);
   const std::string wrong = wrong_with_secret(*value);
   if (!wrong.empty())
     return complain(fmt::format("the value is refused: {}", wrong), line.json, kExitFailure);
+  if (everywhere) return change_everywhere(line, value);
   const Result<void> written = SecretFolder(secrets_folder(folders)).set(line.name, *value);
   ::explicit_bzero(value->data(), value->size());
   if (!written)
@@ -197,7 +223,9 @@ int run_secret(const CommandLine& line) {
     return complain(fmt::format("the site runs as {}: only that user can change its secrets",
                                 *runner == 0 ? "root" : fmt::format("user {}", *runner)),
                     line.json, kExitFailure);
-  if (line.what == "set") return set(line, folders);
+  const bool everywhere = line.what != "list" && find_member(*site);
+  if (line.what == "set") return set(line, folders, everywhere);
+  if (everywhere) return change_everywhere(line, std::nullopt);
   return line.what == "remove" ? remove(line, folders) : list(line, folders);
 }
 

@@ -149,4 +149,23 @@ Result<SiteValue> parse_site(std::string_view text) {
                    .at = time_in(*json, "at")};
 }
 
+std::string to_json(const SecretVersions& versions) {
+  Json json = Json::object();
+  for (const auto& [name, each] : versions)
+    json[name] = {{"version", each.version}, {"removed", each.removed}};
+  return text_of(json);
+}
+
+Result<SecretVersions> parse_secret_versions(std::string_view text) {
+  const std::optional<Json> json = object_of(text);
+  if (!json) return refuse();
+  SecretVersions versions;
+  for (const auto& [name, each] : json->items()) {
+    if (!each.is_object()) return refuse();
+    versions[name] = {.version = value_of<int64_t>(each, "version"),
+                      .removed = value_of<bool>(each, "removed")};
+  }
+  return versions;
+}
+
 }  // namespace terrace::program

@@ -8,6 +8,7 @@
 //   tokens/ID       a token that was not used up
 //   revoked         certificates that hold no more
 //   site            the applied site file
+//   secrets         which version of each secret there is; never a value
 
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@ namespace terrace::program {
 inline constexpr std::string_view kAuthorityKey = "authority";
 inline constexpr std::string_view kRevokedKey = "revoked";
 inline constexpr std::string_view kSiteKey = "site";
+inline constexpr std::string_view kSecretsKey = "secrets";
 std::string server_key(std::string_view server);
 std::string token_key(std::string_view id);
 
@@ -72,16 +74,25 @@ struct SiteValue {
   WallTime at;
 };
 
+struct SecretVersion {
+  int64_t version = 0;
+  bool removed = false;
+  bool operator==(const SecretVersion&) const = default;
+};
+using SecretVersions = std::map<std::string, SecretVersion>;  // by name
+
 std::string to_json(const AuthorityValue& value);
 std::string to_json(const ServerValue& value);
 std::string to_json(const TokenValue& value);
 std::string to_json(const RevokedValue& value);
 std::string to_json(const SiteValue& value);
+std::string to_json(const SecretVersions& versions);
 // kInvalid when it is none.
 Result<AuthorityValue> parse_authority(std::string_view text);
 Result<ServerValue> parse_server(std::string_view text);
 Result<TokenValue> parse_token(std::string_view text);
 Result<RevokedValue> parse_revoked(std::string_view text);
 Result<SiteValue> parse_site(std::string_view text);
+Result<SecretVersions> parse_secret_versions(std::string_view text);
 
 }  // namespace terrace::program

@@ -37,6 +37,13 @@ TEST(SharedValues, TokensAndRevocationsAreReadAsTheyWereWritten) {
   EXPECT_EQ(to_json(parse_site(to_json(site)).value()), to_json(site));
 }
 
+TEST(SharedValues, VersionsOfSecretsAreReadAsTheyWereWritten) {
+  const SecretVersions versions{{"TOKEN", {.version = 3, .removed = false}},
+                                {"OLD", {.version = 2, .removed = true}}};
+  EXPECT_EQ(parse_secret_versions(to_json(versions)).value(), versions);
+  EXPECT_FALSE(parse_secret_versions(R"({"TOKEN":3})"));
+}
+
 TEST(SharedValues, WhatIsNoValueIsRefused) {
   for (const char* text : {"", "[]", "7", "{"}) {
     EXPECT_FALSE(parse_authority(text));

@@ -11,7 +11,8 @@ import random
 import socket
 from pathlib import Path
 
-from harness import Site, free_port, toml, wait_until
+import pytest
+from harness import free_port, wait_until
 
 TEXT = """
 [site]
@@ -71,7 +72,9 @@ class Servers(dict):
         return json.loads(self[on].command("token", of, "--json", *more).stdout)
 
     def join(self, name: str, token: dict, check: bool = True):
-        return self[name].command("join", token["address"], "--token", token["token"], "--json", check=check)
+        done = self[name].command("join", token["address"], "--token", token["token"], "--json", check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
 
     def start(self, name: str):
         self[name].start()
@@ -97,3 +100,18 @@ class Servers(dict):
 
     def cluster(self, name: str) -> Path:
         return self[name].folder / "terrace/state/cluster"
+
+
+@pytest.fixture
+def make_servers(make_site):
+    def make(*names, joined=True, **more) -> Servers:
+        servers = Servers(names, make_site, **more)
+        servers.found(names[0])
+        for name in names[1:] if joined else ():
+            servers.join(name, servers.token(name, names[0]))
+            servers.start(name)
+        if joined:
+            servers.wait_until_all_answer(names[0])
+        return servers
+
+    return make

@@ -11,25 +11,10 @@ import time
 import pytest
 from client import Load
 from harness import wait_until
-from servers import Servers
+from servers import Servers, make_servers
 
 ROOT = os.geteuid() == 0
 USERS = [None, "nobody"] if ROOT else [None]
-
-
-@pytest.fixture
-def make_servers(make_site):
-    def make(*names, joined=True, **more) -> Servers:
-        servers = Servers(names, make_site, **more)
-        servers.found(names[0])
-        for name in names[1:] if joined else ():
-            servers.join(name, servers.token(name, names[0]))
-            servers.start(name)
-        if joined:
-            servers.wait_until_all_answer(names[0])
-        return servers
-
-    return make
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -326,3 +311,71 @@ def test_the_death_of_a_member_is_no_end(make_servers):
         os.kill(servers[name].find("terrace: member")[0].pid, signal.SIGKILL)
     servers.wait_until_all_answer("a")
     servers.wait_until_all_answer("b")
+
+
+def test_a_clock_that_differs_is_said_and_breaks_nothing(make_servers):
+    """As b, with its certificate and a clock that is a day ahead."""
+    servers = make_servers("a", "b")
+    context = client_context()
+    context.load_cert_chain(servers.cluster("b") / "server.crt", servers.cluster("b") / "server.key")
+    with context.wrap_socket(servers.connect("a")) as connection:
+        connection.sendall(message({"channel": {"from": 1, "to": 1}, "server": "b", "program": "0",
+                                    "time_ms": int((time.time() + 86400) * 1000)}))
+        assert read_message(connection)["server"] == "a"
+        connection.sendall(message({"request": "status"}))
+        assert read_message(connection)["ok"]
+    servers["a"].wait_for_log("the clock of another server differs from ours server=b ahead_seconds=86")
+    servers.wait_until_all_answer("a")
+
+
+def test_a_member_may_not_ask_for_what_is_not_its_own(make_servers):
+    """b may ask as a member; the authority's key is for its holders, and unknown requests are nobody's."""
+    servers = make_servers("a", "b", "c")
+    context = client_context()
+    context.load_cert_chain(servers.cluster("c") / "server.crt", servers.cluster("c") / "server.key")
+    for request, why in (("authority-key", "not for this server"), ("give-me", "does not know"),
+                         ("control", "not for other servers")):
+        with context.wrap_socket(servers.connect("a")) as connection:
+            connection.sendall(message({"channel": {"from": 1, "to": 1}, "server": "c", "program": "0",
+                                        "time_ms": int(time.time() * 1000)}))
+            assert read_message(connection)["server"] == "a"
+            connection.sendall(message({"request": request, "question": {"command": "stop"}}))
+            answer = read_message(connection)
+        assert answer["ok"] is False and why in answer["error"], answer
+
+
+def secret_of(servers, name: str) -> str:
+    path = servers[name].folder / "terrace/state/secrets/TOKEN"
+    return path.read_text() if path.exists() else ""
+
+
+def set_secret(servers, on: str, value: str) -> subprocess.CompletedProcess:
+    site = servers[on]
+    return subprocess.run([str(site.binary), "secret", "set", "--file", str(site.file), "TOKEN"], input=value,
+                          env=site.environment, cwd=site.folder, capture_output=True, text=True, timeout=30, check=True)
+
+
+def test_secrets_are_on_every_server_that_runs_the_application(make_site):
+    servers = Servers(("a", "b"), make_site)
+    servers.text = servers.text.replace('env = { ', 'env = { TOKEN = "${secret:TOKEN}", ')
+    # Before there are several.
+    servers["a"].file.write_text(servers.text)
+    set_secret(servers, "a", "first")
+    servers.found("a")
+    servers.join("b", servers.token("b", "a"))
+    assert secret_of(servers, "b") == "first"
+    servers.start("b")
+    servers.wait_until_all_answer("a")
+    # From the other server, for both.
+    set_secret(servers, "b", "second")
+    assert (secret_of(servers, "a"), secret_of(servers, "b")) == ("second", "second")
+    # A server that was away fetches it.
+    servers["b"].stop()
+    assert "not yet on b" in set_secret(servers, "a", "third").stdout
+    servers.start("b")
+    wait_until(lambda: secret_of(servers, "b") == "third", "the third one on b", 20)
+    assert "third" not in servers["a"].log() + servers["b"].log()
+    state = (servers.cluster("a") / "state/journal").read_text()
+    assert "first" not in state and "second" not in state and "third" not in state
+    servers["a"].command("secret", "remove", "TOKEN")
+    wait_until(lambda: secret_of(servers, "b") == "", "it to be gone from b")
