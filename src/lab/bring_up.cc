@@ -55,9 +55,12 @@ class Bringer {
   Done install(const PlannedMachine& machine);
   Done set_secrets(const PlannedMachine& machine);
   Done found(const PlannedMachine& machine);
+  Done join(const PlannedMachine& machine, const PlannedMachine& first);
   Done wait_for_terrace(const PlannedMachine& machine);
   Done wait_for_release(const PlannedMachine& machine);
-  Done wait_until(const PlannedMachine& machine, const std::string& command, const std::string& what);
+  Done wait_for(const PlannedMachine& machine, const std::function<bool()>& holds, const std::string& what);
+  Json status(const PlannedMachine& machine);
+  bool has_release(const PlannedMachine& machine);
   Done deploy(const PlannedMachine& machine);
   Done begin(const PlannedMachine& machine);
   struct Shell {
@@ -65,10 +68,13 @@ class Bringer {
     int input = -1;
     seconds patience{600};
     std::string_view enough = {};  // how the line begins with which it may be left alone
+    std::vector<std::string>* said = nullptr;
   };
   Done shell(const PlannedMachine& machine, const Shell& shell);
+  std::expected<std::string, std::string> output(const PlannedMachine& machine, const std::string& command);
+  Done bring_machines();
+  Done bring_servers(const std::vector<PlannedMachine>& servers);
   Done shell_with(const PlannedMachine& machine, const std::string& command, const std::string& input);
-  bool succeeds(const PlannedMachine& machine, const std::string& command);
   void say(std::string_view step, std::string_view text) const { order_.progress(step, text); }
 
   const BringUp& order_;
@@ -109,11 +115,21 @@ Done Bringer::shell(const PlannedMachine& machine, const Shell& shell) {
   };
   run.enough = [&](std::string_view line) { return !shell.enough.empty() && line.starts_with(shell.enough); };
   const Result<int> status = run_in_machine(entered->get(), run);
+  if (shell.said != nullptr) *shell.said = said;
   if (status && *status == 0) return {};
   std::string text = fmt::format("on {}: ", machine.name);
   text += status ? fmt::format("exit status {} of: {}", *status, shell.command) : describe(status.error());
   for (const std::string& line : said) text += "\n  " + line;
   return std::unexpected(text);
+}
+
+// The last line that it prints.
+std::expected<std::string, std::string> Bringer::output(const PlannedMachine& machine,
+                                                        const std::string& command) {
+  std::vector<std::string> said;
+  if (const Done done = shell(machine, {.command = command, .said = &said}); !done)
+    return std::unexpected(done.error());
+  return said.empty() ? "" : said.back();
 }
 
 Done Bringer::shell_with(const PlannedMachine& machine, const std::string& command,
@@ -124,10 +140,6 @@ Done Bringer::shell_with(const PlannedMachine& machine, const std::string& comma
     return std::unexpected(describe(written.error()));
   ::lseek(text.get(), 0, SEEK_SET);
   return shell(machine, {.command = command, .input = text.get()});
-}
-
-bool Bringer::succeeds(const PlannedMachine& machine, const std::string& command) {
-  return shell(machine, {.command = command, .patience = seconds(10)}).has_value();
 }
 
 Done Bringer::wait_for_machines() {
@@ -168,10 +180,19 @@ Done Bringer::set_up(const PlannedMachine& machine) {
   return begin(machine);
 }
 
-// Until a shell command succeeds within the machine.
-Done Bringer::wait_until(const PlannedMachine& machine, const std::string& command, const std::string& what) {
+// What Terrace says of its own server there; nothing while it does not answer. Its exit
+// status is about the whole site, others that have yet to join included.
+Json Bringer::status(const PlannedMachine& machine) {
+  std::vector<std::string> said;
+  (void)shell(machine, {.command = kStatus, .patience = seconds(10), .said = &said});
+  const Json status = said.empty() ? Json() : Json::parse(said.back(), nullptr, false);
+  return status.is_object() ? status : Json::object();
+}
+
+Done Bringer::wait_for(const PlannedMachine& machine, const std::function<bool()>& holds,
+                       const std::string& what) {
   const auto deadline = Clock::now() + kServePatience;
-  while (!succeeds(machine, command)) {
+  while (!holds()) {
     if (order_.interrupted()) return std::unexpected("interrupted");
     if (Clock::now() > deadline)
       return std::unexpected(fmt::format("`{0}` {1}: see `terrace lab logs {0}`", machine.name, what));
@@ -182,15 +203,24 @@ Done Bringer::wait_until(const PlannedMachine& machine, const std::string& comma
 
 Done Bringer::wait_until_ready(const PlannedMachine& machine) {
   if (machine.ready.empty()) return {};
-  return wait_until(machine, machine.ready, "is not ready, as `" + machine.ready + "` fails");
+  const auto ready = [&] {
+    return shell(machine, {.command = machine.ready, .patience = seconds(10)}).has_value();
+  };
+  return wait_for(machine, ready, "is not ready, as `" + machine.ready + "` fails");
 }
 
 Done Bringer::wait_for_terrace(const PlannedMachine& machine) {
-  return wait_until(machine, kStatus + R"( | grep -q '"state":"serving"')", "does not serve");
+  return wait_for(
+      machine, [&] { return status(machine).value("state", Json()) == "serving"; }, "does not serve");
 }
 
 Done Bringer::wait_for_release(const PlannedMachine& machine) {
-  return wait_until(machine, kStatus + R"( | grep -q '"release":[1-9]')", "has no release");
+  return wait_for(machine, [&] { return has_release(machine); }, "has no release");
+}
+
+bool Bringer::has_release(const PlannedMachine& machine) {
+  const Json release = status(machine).value("release", Json());
+  return release.is_number_integer() && release > 0;
 }
 
 Done Bringer::install(const PlannedMachine& machine) {
@@ -216,6 +246,20 @@ Done Bringer::found(const PlannedMachine& machine) {
   return begin(machine);
 }
 
+// As a person does: a token is asked for on the first server and typed in on the new one.
+Done Bringer::join(const PlannedMachine& machine, const PlannedMachine& first) {
+  say(machine.name, "join");
+  const auto said = output(first, fmt::format("terrace token {} --json", machine.name));
+  if (!said) return std::unexpected(said.error());
+  const Json answer = Json::parse(*said, nullptr, false);
+  const Json token = answer.is_object() ? answer.value("token", Json()) : Json();
+  if (!token.is_string()) return std::unexpected("no token in: " + *said);
+  const std::string command =
+      fmt::format("terrace join {} --token {}", print(first.address), token.get<std::string>());
+  if (Done done = shell(machine, {.command = command}); !done) return done;
+  return begin(machine);
+}
+
 Done Bringer::deploy(const PlannedMachine& machine) {
   say(machine.name, "deploy " + order_.project);
   auto packed = pack(order_);
@@ -231,9 +275,7 @@ Done Bringer::deploy(const PlannedMachine& machine) {
   return done;
 }
 
-Done Bringer::run() {
-  if (Done done = wait_for_machines(); !done) return done;
-  say("machines", fmt::format("{} are switched on", order_.plan.machines.size()));
+Done Bringer::bring_machines() {
   for (const auto step : {&Bringer::set_up, &Bringer::wait_until_ready}) {
     for (const PlannedMachine& machine : order_.plan.machines) {
       if (machine.kind != MachineKind::kOther) continue;
@@ -244,18 +286,35 @@ Done Bringer::run() {
     if (!machine.has_terrace()) continue;
     if (Done done = install(machine); !done) return done;
   }
+  return {};
+}
+
+Done Bringer::bring_servers(const std::vector<PlannedMachine>& servers) {
+  if (Done done = found(servers[0]); !done) return done;
+  if (Done done = wait_for_terrace(servers[0]); !done) return done;
+  for (size_t i = 1; i < servers.size(); ++i) {
+    if (Done done = join(servers[i], servers[0]); !done) return done;
+  }
+  for (const PlannedMachine& server : servers) {
+    if (Done done = wait_for_terrace(server); !done) return done;
+  }
+  return {};
+}
+
+Done Bringer::run() {
+  if (Done done = wait_for_machines(); !done) return done;
+  say("machines", fmt::format("{} are switched on", order_.plan.machines.size()));
+  if (Done done = bring_machines(); !done) return done;
   std::vector<PlannedMachine> servers = order_.plan.machines;
   std::erase_if(servers, [](const PlannedMachine& machine) { return machine.kind != MachineKind::kServer; });
-  for (const auto step : {&Bringer::found, &Bringer::wait_for_terrace}) {
-    for (const PlannedMachine& machine : servers) {
-      if (Done done = (this->*step)(machine); !done) return done;
-    }
+  if (Done done = bring_servers(servers); !done) return done;
+  if (!order_.deploy) return {};
+  for (const PlannedMachine& server : servers) {
+    if (has_release(server)) continue;
+    if (Done done = deploy(server); !done) return done;
   }
-  for (const auto step : {&Bringer::deploy, &Bringer::wait_for_release}) {
-    for (const PlannedMachine& machine : servers) {
-      if (!order_.deploy) break;
-      if (Done done = (this->*step)(machine); !done) return done;
-    }
+  for (const PlannedMachine& server : servers) {
+    if (Done done = wait_for_release(server); !done) return done;
   }
   return {};
 }
