@@ -17,7 +17,11 @@ constexpr Duration kAskMax = std::chrono::seconds(10);
 class LastCopy::Save final : public Offload::Work {
  public:
   Save(std::string path, Record record) : path_(std::move(path)), record_(std::move(record)) {}
-  void run() override { result = write_file(path_, checked_line(to_json(record_)), 0600); }
+  // The folder is that of the journal, which only a coordinator has.
+  void run() override {
+    result = make_folders(path_.substr(0, path_.rfind('/')), 0700);
+    if (result) result = write_file(path_, checked_line(to_json(record_)), 0600);
+  }
   Result<void> result;
 
  private:

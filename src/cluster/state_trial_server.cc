@@ -43,8 +43,6 @@ class Server final : public net::Acceptor {
                {.server = options.name, .folder = options.folder + "/" + options.name}) {}
 
   Result<void> start() {
-    std::error_code ignored;
-    std::filesystem::create_directories(options_.folder + "/" + options_.name + "/state", ignored);
     if (const Result<void> opened = state_.open(); !opened) return opened;
     if (state_.placement().generation == 0 && options_.founds) {
       if (const Result<void> founded = state_.found(); !founded) return founded;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "cluster/shared_state_fixture.h"
 
 namespace terrace::cluster {
@@ -34,6 +35,13 @@ class TakeOverTest : public testing::Test {
   }
   Task<void> until(bool (*reached)(const Server&, const Server&)) {
     while (!reached(web1_, web2_)) co_await sleep(*reactor_, 10ms);
+  }
+  Task<void> until_on_disk(std::string path, std::string text) {
+    Result<std::string> read = read_file(path, 1 << 20);
+    while (!read || !read->contains(text)) {
+      co_await sleep(*reactor_, 10ms);
+      read = read_file(path, 1 << 20);
+    }
   }
 
   SkippingClock clock_;
@@ -78,6 +86,12 @@ TEST_F(TakeOverTest, OnlyWhatNobodyHasHeldForAWhileIsTakenAndTheNewOneHoldsIt) {
   finish(until([](const Server& web1, const Server&) {
     return web1.state.copy().entries().find("drains/web1") != nullptr;
   }));
+}
+
+TEST_F(TakeOverTest, AServerThatHoldsNothingKeepsItsCopyOnDisk) {
+  finish(put(web1_.state, "site", "one"));
+  const std::string file = web2_.folder.path + "/state/last-copy";
+  finish(until_on_disk(file, "\"site\""));
 }
 
 TEST_F(TakeOverTest, AServerThatKnowsNothingTakesNothingOver) {
