@@ -127,8 +127,9 @@ void Keeper::poll_once() {
   ::poll(waiting.data(), waiting.size(), kPollMilliseconds);
   for (size_t i = 0; i < machines_.size(); ++i) {
     if (waiting[2 + i].revents == 0) continue;
+    const MachineState before = machines_[i].state();
     machines_[i].take_channel();
-    advance(machines_[i]);
+    if (machines_[i].state() != before) advance(machines_[i]);
   }
   for (size_t i = 0; i < clients_.size(); ++i) {
     if (waiting[2 + machines_.size() + i].revents != 0) read_client(clients_[i]);
@@ -188,8 +189,15 @@ void Keeper::advance(Machine& machine) {
 }
 
 void Keeper::plug(Machine& machine) {
-  const std::string wrong = run_tool_in_network(the_switch().pidfd(), {"ip", "-batch", "-"},
-                                                cable_commands(machine.plan(), machine.pid()));
+  const auto tell_switch = [&](const std::string& commands) {
+    return run_tool_in_network(the_switch().pidfd(), {"ip", "-batch", "-"}, commands);
+  };
+  std::string wrong = tell_switch(cable_commands(machine.plan(), machine.pid()));
+  if (!wrong.empty()) {
+    // The kernel takes its time to remove the cable of a machine whose power was cut.
+    (void)tell_switch(uncable_commands(machine.plan()));
+    wrong = tell_switch(cable_commands(machine.plan(), machine.pid()));
+  }
   if (!wrong.empty()) note(fmt::format("{} has no cable: {}", machine.name(), wrong));
   machine.link_up = true;
   machine.tell(kSayCable);

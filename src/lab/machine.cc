@@ -145,7 +145,8 @@ void Machine::take_channel() {
   const ssize_t n = ::recv(channel_.get(), record.data(), record.size(), MSG_DONTWAIT);
   if (n == 0) channel_.reset();
   if (n <= 0) return;
-  const std::string text(record.data() + 1, static_cast<size_t>(n - 1));
+  std::string text(record.data() + 1, static_cast<size_t>(n - 1));
+  while (text.ends_with('\n')) text.pop_back();
   switch (record[0]) {
     case kSayBuilt:
       state_ = MachineState::kBuilt;

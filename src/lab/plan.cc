@@ -185,6 +185,10 @@ std::string cable_commands(const PlannedMachine& machine, int pid) {
       machine.interface, a >> 24, a >> 16 & 0xff, a >> 8 & 0xff, a & 0xff, pid, kBridge);
 }
 
+std::string uncable_commands(const PlannedMachine& machine) {
+  return fmt::format("link del {}\n", machine.interface);
+}
+
 std::string machine_commands(const Plan& plan, const PlannedMachine& machine) {
   std::string commands = "link set lo up\nlink set eth0 up\n";
   if (machine.kind == MachineKind::kOutside) return commands + outside_commands(plan);

@@ -84,6 +84,8 @@ std::string hosts_text(const Plan& plan);
 std::string switch_commands();
 // Within the switch: a cable to the machine whose init has this process id.
 std::string cable_commands(const PlannedMachine& machine, int pid);
+// Within the switch: its cable away.
+std::string uncable_commands(const PlannedMachine& machine);
 // Within the machine: its addresses and routes.
 std::string machine_commands(const Plan& plan, const PlannedMachine& machine);
 
