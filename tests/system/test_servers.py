@@ -123,6 +123,25 @@ def test_a_join_that_lost_its_power_goes_on(make_servers):
     servers.wait_until_all_answer("a")
 
 
+def test_what_a_former_membership_left_does_not_count(make_servers):
+    """Its state would be taken for newer than all that the site has."""
+    servers = make_servers("a", "b", joined=False)
+    token = servers.token("b", "a")
+    servers.join("b", token)
+    cluster = servers.cluster("b")
+    (cluster / "identity.json").unlink()
+    left = [cluster / name for name in ("state/journal", "state/last-copy", "etcd/data/member/wal/0.wal")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("of another site\n")
+    for path in [cluster / "state", cluster / "etcd", *cluster.glob("*/**/*")]:
+        os.chown(path, cluster.stat().st_uid, cluster.stat().st_gid)
+    servers.join("b", token)
+    assert not [file for file in left if file.exists()]
+    servers.start("b")
+    servers.wait_until_all_answer("a")
+
+
 def test_wrong_tokens_are_refused_in_words(make_servers):
     servers = make_servers("a", "b", joined=False)
     token = servers.token("b", "a")
