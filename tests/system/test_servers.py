@@ -153,6 +153,21 @@ def test_wrong_tokens_are_refused_in_words(make_servers):
     assert own.returncode == 1 and "has joined" in own.stderr
 
 
+def test_a_server_that_has_not_joined_does_not_start(make_site):
+    servers = Servers(("a", "b"), make_site)
+    servers["b"].file.write_text(servers.text)
+    done = subprocess.run([str(servers["b"].binary), "up", "--file", str(servers["b"].file), "--server", "b"],
+                          env=servers["b"].environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "b has not joined the site" in done.stderr and "terrace token b" in done.stderr
+    # Nor does it start as somebody else than it has joined as.
+    servers.found("a")
+    servers.join("b", servers.token("b", "a"))
+    done = subprocess.run([str(servers["b"].binary), "up", "--file", str(servers["b"].file), "--server", "a"],
+                          env=servers["b"].environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "has joined its site as `b`" in done.stderr
+
+
 # ---- who is refused
 
 
