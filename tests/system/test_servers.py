@@ -413,3 +413,43 @@ def test_secrets_are_on_every_server_that_runs_the_application(make_site):
     assert "first" not in state and "second" not in state and "third" not in state
     servers["a"].command("secret", "remove", "TOKEN")
     wait_until(lambda: secret_of(servers, "b") == "", "it to be gone from b")
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_server_that_holds_what_they_share_can_be_revoked(make_servers, alive):
+    """a is the coordinator; b takes that over from its last copy, and lets a in again."""
+    servers = make_servers("a", "b")
+    wait_until(lambda: (servers.cluster("b") / "authority.pem").exists(), "the key on b")
+    if not alive:
+        servers["a"].stop()
+    done = servers["b"].command("revoke", "a", "--json")
+    assert json.loads(done.stdout)["held_authority"]
+    wait_until(lambda: not servers.seen_from("b")["a"]["joined"], "b to know it")
+    if alive:
+        wait_until(lambda: refusals(servers["b"]), "a to be refused")
+        servers["a"].stop()
+    servers["a"].command("join", "--token", servers.token("a", "b")["token"])
+    servers.start("a")
+    servers.wait_until_all_answer("b")
+    servers.wait_until_all_answer("a")
+
+
+def test_logs_are_followed_on_all_servers(make_servers):
+    servers = make_servers("a", "b")
+    site = servers["a"]
+    with subprocess.Popen([str(site.binary), "logs", "--file", str(site.file), "--access", "-f"],
+                          env=site.environment, stdout=subprocess.PIPE, text=True) as following:
+        try:
+            wait_until(lambda: servers["b"].get("/followed-1").status, "an answer of b")
+            seen = ""
+            end = time.monotonic() + 20
+            while "/followed-2" not in seen and time.monotonic() < end:
+                if "/followed-1" in seen:
+                    servers["a"].get("/followed-2")
+                seen += following.stdout.readline()
+        finally:
+            following.kill()
+    assert any(line.startswith("b  ") and "/followed-1" in line for line in seen.splitlines())
+    assert any(line.startswith("a  ") and "/followed-2" in line for line in seen.splitlines())
+    lines = [line for line in seen.splitlines() if "/followed-1" in line]
+    assert len(lines) == 1, lines
