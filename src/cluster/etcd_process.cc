@@ -76,12 +76,12 @@ struct Launch {
   ::_exit(127);
 }
 
-// What a line of etcd's log says: {"level":"warn","msg":"…","error":"…",…}.
+// What a line of etcd's log says: {"level":"warn","msg":"…","remote-addr":"…","error":"…",…}.
 std::string words_of(const std::string& line) {
   const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
   if (!json.is_object()) return line;
   std::string words;
-  for (const char* name : {"msg", "error"}) {
+  for (const char* name : {"msg", "remote-addr", "error"}) {
     const auto found = json.find(name);
     if (found == json.end() || !found->is_string()) continue;
     words += (words.empty() ? "" : ": ") + found->get<std::string>();

@@ -103,14 +103,13 @@ class Capture:
         self.lab, self.what, self.bytes = lab, what, b""
 
     def __enter__(self) -> "Capture":
-        command = ["tcpdump", "-i", "site", "-U", "-w", "/tmp/capture.pcap", *self.what.split()]
+        command = ["tcpdump", "-i", "site", "-U", "--immediate-mode", "-w", "/tmp/capture.pcap", *self.what.split()]
         self._process = self.lab.start("switch", *command, stderr=subprocess.PIPE, text=True)
         line = self._process.stderr.readline()
         assert "listening" in line, line + self._process.stderr.read()
         return self
 
     def __exit__(self, *_):
-        # tcpdump takes packets in blocks, so that the last ones may not be in the file yet.
         self._process.send_signal(signal.SIGTERM)
         self._process.communicate(timeout=COMMAND_SECONDS)
         done = self.lab.exec("switch", "cat", "/tmp/capture.pcap", text=False)
