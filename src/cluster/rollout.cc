@@ -124,6 +124,14 @@ void Rollout::came(const Order& order, Came what, std::string why) {
   }
 }
 
+std::vector<std::string> Rollout::holders() const {
+  std::vector<std::string> servers;
+  for (const Place& each : places_) {
+    if (each.has) servers.push_back(each.server);
+  }
+  return servers;
+}
+
 void Rollout::call_off(std::string why) {
   if (stage_ != Stage::kForward) return;
   const std::optional<Order> at = next_forward();

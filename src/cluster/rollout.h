@@ -67,6 +67,9 @@ class Rollout {
   const std::string& why() const { return why_; }
   // Where and in what it failed; the builder and kBuild when it did not.
   const Order& failed_at() const { return failed_at_; }
+  const std::string& builder() const { return plan_.builder; }
+  // Who has the release now.
+  std::vector<std::string> holders() const;
   // Down: they take the release before they serve again.
   const std::vector<std::string>& left_out() const { return left_out_; }
 

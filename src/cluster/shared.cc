@@ -22,6 +22,20 @@ uint32_t release_number(Members& members, const char* name) {
   return static_cast<uint32_t>(number);
 }
 
+std::vector<uint32_t> release_numbers(Members& members, const char* name, size_t count_max) {
+  std::vector<uint32_t> all;
+  const Json* list = members.list(name, count_max);
+  if (list == nullptr) return all;
+  for (const Json& each : *list) {
+    if (!each.is_number_unsigned() || each.get<uint64_t>() > UINT32_MAX) {
+      members.refuse();
+      return {};
+    }
+    all.push_back(each.get<uint32_t>());
+  }
+  return all;
+}
+
 std::vector<std::string> texts(Members& members, const char* name, size_t count_max, size_t bytes_max) {
   std::vector<std::string> all;
   const Json* list = members.list(name, count_max);
@@ -49,6 +63,14 @@ std::string history_key(int64_t version) { return "history/" + std::to_string(ve
 
 std::string drain_key(std::string_view server) { return "drains/" + std::string(server); }
 
+void SharedRelease::serve(uint32_t number) {
+  if (number == current()) return;
+  if (number == previous()) return served.pop_back();
+  std::erase(served, number);
+  served.push_back(number);
+  if (served.size() > kServedKept) served.erase(served.begin());
+}
+
 std::string to_json(const SiteVersion& version) {
   return text_of({{"version", version.version},
                   {"text", version.text},
@@ -60,10 +82,7 @@ std::string to_json(const SiteVersion& version) {
 }
 
 std::string to_json(const SharedRelease& release) {
-  return text_of({{"last", release.last},
-                  {"current", release.current},
-                  {"previous", release.previous},
-                  {"holders", release.holders}});
+  return text_of({{"last", release.last}, {"served", release.served}, {"holders", release.holders}});
 }
 
 std::string to_json(const DeployNote& deploy) {
@@ -96,8 +115,7 @@ Result<SharedRelease> parse_shared_release(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
   Members members(json);
   SharedRelease release{.last = release_number(members, "last"),
-                        .current = release_number(members, "current"),
-                        .previous = release_number(members, "previous"),
+                        .served = release_numbers(members, "served", kServedKept),
                         .holders = texts(members, "holders", kServersMax, kNameBytesMax)};
   return checked(members, std::move(release));
 }

@@ -42,11 +42,17 @@ struct SiteVersion {
 
 struct SharedRelease {
   uint32_t last = 0;                 // the highest number ever given
-  uint32_t current = 0;              // serves; 0: none was ever deployed
-  uint32_t previous = 0;             // what a rollback goes to; 0: there is none
+  std::vector<uint32_t> served;      // those that served, in order; the last one serves now
   std::vector<std::string> holders;  // servers that had the current one when it began to serve
+  // 0: none was ever deployed.
+  uint32_t current() const { return served.empty() ? 0 : served.back(); }
+  // What a rollback goes to; 0: there is none.
+  uint32_t previous() const { return served.size() < 2 ? 0 : served[served.size() - 2]; }
+  // A deploy makes a new one serve, a rollback the one before.
+  void serve(uint32_t number);
   bool operator==(const SharedRelease&) const = default;
 };
+constexpr size_t kServedKept = 10;
 
 // The deploy or rollback that is under way, and a lock against a second one. Its server
 // writes it anew every kDeployBeat; who sees it unchanged for kDeployPatience removes it,

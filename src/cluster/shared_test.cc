@@ -14,7 +14,7 @@ TEST(Shared, ValuesComeBackAsTheyWere) {
                             .id = "x1",
                             .changed = {"web3 joins the site"}};
   EXPECT_EQ(parse_site_version(to_json(version)), version);
-  const SharedRelease release{.last = 9, .current = 8, .previous = 7, .holders = {"web1", "web2"}};
+  const SharedRelease release{.last = 9, .served = {7, 8}, .holders = {"web1", "web2"}};
   EXPECT_EQ(parse_shared_release(to_json(release)), release);
   const DeployNote deploy{.release = 9,
                           .rollback = false,
@@ -36,16 +36,27 @@ TEST(Shared, TheVersionThatASiteWasFoundedWithIsOne) {
 }
 
 TEST(Shared, MembersOfALaterVersionAreIgnored) {
-  EXPECT_TRUE(parse_shared_release(R"({"last":1,"current":1,"previous":0,"holders":[],"later":true})"));
+  EXPECT_TRUE(parse_shared_release(R"({"last":1,"served":[1],"holders":[],"later":true})"));
 }
 
 TEST(Shared, WhatIsMissingOrOfAnotherTypeIsRefused) {
-  for (const char* text : {"", "[]", "{}", R"({"last":1,"current":1,"previous":0})",
-                           R"({"last":-1,"current":1,"previous":0,"holders":[]})",
-                           R"({"last":1,"current":"1","previous":0,"holders":[]})",
-                           R"({"last":4294967296,"current":1,"previous":0,"holders":[]})",
-                           R"({"last":1,"current":1,"previous":0,"holders":[1]})"})
+  for (const char* text :
+       {"", "[]", "{}", R"({"last":1,"served":[1]})", R"({"last":-1,"served":[1],"holders":[]})",
+        R"({"last":1,"served":["1"],"holders":[]})", R"({"last":4294967296,"served":[1],"holders":[]})",
+        R"({"last":1,"served":[1],"holders":[1]})"})
     EXPECT_FALSE(parse_shared_release(text)) << text;
+}
+
+TEST(Shared, ARollbackGoesToTheReleaseBeforeAndOnlySomeAreRemembered) {
+  SharedRelease release;
+  EXPECT_EQ(release.current(), 0U);
+  for (uint32_t number = 1; number <= 20; ++number) release.serve(number);
+  EXPECT_EQ(release.served.size(), kServedKept);
+  EXPECT_EQ(release.previous(), 19U);
+  release.serve(19);
+  EXPECT_EQ(release.current(), 19U);
+  EXPECT_EQ(release.previous(), 18U);
+  EXPECT_EQ(parse_shared_release(to_json(release)), release);
 }
 
 TEST(Shared, ASiteFileThatIsTooLongIsRefused) {

@@ -22,8 +22,6 @@ struct Later {
   std::string_view comes_with;
 };
 constexpr std::array kLater = {
-    Later{"apply", "step 1, several servers"},
-    Later{"history", "step 1, several servers"},
     Later{"firewall", "step 2, secured and monitored"},
     Later{"trust", "step 2, secured and monitored"},
     Later{"switchover", "step 3, scale up"},
@@ -388,6 +386,42 @@ void check_lab(CommandLine& line) {
   line.command = Command::kLab;
 }
 
+void add_apply(CLI::App& app, CommandLine& line) {
+  CLI::App& apply =
+      add_command(app, line, Command::kApply, "apply", "Gives a site file to all servers of the site",
+                  "It is checked on every server that answers; what would change is shown, and when one of\n"
+                  "them objects nothing changes anywhere. Then it is recorded once, and each server takes\n"
+                  "it and writes it in the place of its site file; one that was down does when it is back.\n"
+                  "Of two people at once one wins, the other is told who. From any server of the site.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  terrace apply new.toml --check   what would change? changes nothing\n"
+                  "  terrace apply new.toml\n"
+                  "  terrace apply                    the site file itself, after an edit\n"
+                  "  terrace apply --back             the version before this one");
+  apply.add_option("NEW", line.what, "The new site file; without it the site file as it is now")
+      ->type_name("");
+  apply.add_flag("--check", line.check, "Only checks, and shows what would change");
+  apply.add_flag("--back", line.back, "Applies the version before this one again");
+  add_file(apply, line);
+  add_json(apply, line);
+  apply.callback([&line] {
+    if (line.back && !line.what.empty()) throw CLI::ValidationError("--back takes no file");
+    line.command = Command::kApply;
+  });
+}
+
+void add_history(CLI::App& app, CommandLine& line) {
+  CLI::App& history = add_command(
+      app, line, Command::kHistory, "history", "Lists the versions of the site file that were applied",
+      "The newest first, with who applied it, on which server, and what it changed.\n"
+      "\n"
+      "Examples:\n"
+      "  terrace history");
+  add_file(history, line);
+  add_json(history, line);
+}
+
 void add_lab(CLI::App& app, CommandLine& line) {
   CLI::App& lab = add_command(
       app, line, Command::kLab, "lab",
@@ -578,6 +612,8 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   add_revoke(app, line);
   add_certificates(app, line);
   add_drain(app, line);
+  add_apply(app, line);
+  add_history(app, line);
   add_lab(app, line);
   add_upgrade(app, line);
   add_schema(app, line);

@@ -36,6 +36,8 @@ enum class Command : uint8_t {
   kRestore,
   kDns,
   kLab,
+  kApply,
+  kHistory,
   kToken,
   kJoin,
   kRevoke,
@@ -71,6 +73,7 @@ struct CommandLine {
   bool list = false;
   bool replace = false;
   bool check = false;
+  bool back = false;                // of apply
   std::string resolver;             // of dns: a name server; empty: the system's
   std::string server;               // a name in [servers]; empty: this one, or all
   std::string token;                // of join

@@ -26,6 +26,8 @@ int run_backup(const CommandLine& line);
 int run_restore(const CommandLine& line);
 int run_dns(const CommandLine& line);
 int run_lab(const CommandLine& line);
+int run_apply(const CommandLine& line);
+int run_history(const CommandLine& line);
 int run_token(const CommandLine& line);
 int run_join(const CommandLine& line);
 int run_revoke(const CommandLine& line);

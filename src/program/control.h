@@ -101,6 +101,11 @@
 // What follows is asked by the member of a site of several servers, which decides with
 // the members of the others. "frames" are those of upload.h.
 //
+//   {"command": "served"}
+//     {"ok": true, "started": true, "applied": 12, "release": 7, "previous": 6, "last": 8,
+//      "ready": [6, 7], "drained": false, "busy": false}
+//     What this server is now; "ready" are the releases that could serve.
+//
 //   {"command": "take-site", "version": 12, "check_only": false, "name": "new.toml"}, then the
 //   text in frames
 //     {"ok": true, "changed": ["web: …"], "warnings": "…"}

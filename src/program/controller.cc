@@ -153,9 +153,10 @@ void Controller::handle_complete() {
   complete_ = true;
   if (site_) want_member();
   // Who listens nowhere was drained: the controller before us did that.
-  drained_ = site_ && !site_->web.listen.empty() &&
-             std::ranges::none_of(listeners_,
-                                  [](const ListenerState& each) { return each.purpose == Purpose::kWeb; });
+  if (site_)
+    drained_ = !site_->web.listen.empty() && std::ranges::none_of(listeners_, [](const ListenerState& each) {
+      return each.purpose == Purpose::kWeb;
+    });
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
   if (!releases_readable_) find_release_that_serves(all);

@@ -138,6 +138,14 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
     HandedSecrets secrets;
     std::shared_ptr<Offer> offer;  // then neither file nor secrets came with it
   };
+  // What the site is now, as the member knows it.
+  struct Newest {
+    uint64_t version = 0;  // of the site file
+    std::string text;
+    bool has_release = false;
+    uint32_t release = 0;
+    bool drained = false;  // this server shall take no visitors
+  };
   struct PastFigures {
     uint64_t recipe = 0;
     app::BakeFigures figures;
@@ -189,7 +197,6 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void configure_logs();
 
   // controller_offer.cc: what the member brings: versions of the site file, secrets
-  Task<Result<std::string>> receive_text(Conversation& talk, size_t bytes_max);
   Task<std::string> answer_take_site(Conversation& talk, std::shared_ptr<Offer> offer);
   Task<std::string> answer_store_secret(Conversation& talk, std::string name);
   Task<std::string> answer_remove_secret(std::string name);
@@ -199,7 +206,15 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<std::string> store_secret(StoreSecret record, Descriptor value);
   Task<std::string> wait_until_written(uint32_t id);
 
+  // controller_catch_up.cc: the start of one server of several
+  Task<std::optional<Newest>> ask_for_newest(std::string text);
+  Task<ReloadResult> catch_up(std::string text, const HandedSecrets& secrets);
+  void take_newest_release(const Newest& newest);
+  Task<void> await_release();
+  std::string answer_served() const;
+
   // controller_drain.cc
+  Task<std::string> listen_again();
   Task<std::string> answer_drain(Duration limit);
   Task<std::string> answer_undrain();
   uint64_t connections_open() const { return stats_ ? stats_->connections_open : 0; }
@@ -416,10 +431,11 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::string migrate_problem_;   // why the first `migrate` failed
 
   std::unique_ptr<net::Listener> control_;
-  int conversations_ = 0;     // on the control socket
-  uint32_t packs_ = 0;        // of releases, ever
-  bool taking_site_ = false;  // a version of the site file is being written
-  bool drained_ = false;      // no address of the web is listened on
+  int conversations_ = 0;                    // on the control socket
+  uint32_t packs_ = 0;                       // of releases, ever
+  std::optional<uint32_t> awaited_release_;  // visitors wait for it
+  bool taking_site_ = false;                 // a version of the site file is being written
+  bool drained_ = false;                     // no address of the web is listened on
   bool serving_ = false;
   bool stopping_ = false;
 };

@@ -281,6 +281,7 @@ Task<std::string> Controller::answer_as_one_of_several(std::string line, Convers
     const std::string taken = co_await answer_take_site(conversation, offer);
     co_return taken;
   }
+  if (command == "served") co_return answer_served();
   if (command == "pack-release") {
     const std::string packed = co_await answer_pack_release(conversation, number_in(request, "release"));
     co_return packed;

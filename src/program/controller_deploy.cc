@@ -25,6 +25,9 @@ constexpr const char* kBack = "back";
 constexpr const char* kBake = "bake";
 constexpr std::chrono::milliseconds kTakeBackPause{20};
 constexpr size_t kNameBytesMax = 100;
+constexpr const char* kAskTheMember =
+    "this server is one of several, and its member, which deploys to all of them, does not answer; "
+    "`terrace status` says why";
 constexpr size_t kReasonBytesMax = 2000;
 
 int64_t seconds_since_1970() {
@@ -88,6 +91,7 @@ std::shared_ptr<Deploy> Controller::begin_deploy(Conversation& talk, std::string
 }
 
 Task<std::string> Controller::answer_deploy(Conversation& talk, std::string by) {
+  if (applied_ != 0) co_return line_of(failure_of(kAskTheMember));
   if (const std::string busy = why_no_deploy(); !busy.empty()) co_return line_of(failure_of(busy));
   const std::shared_ptr<Deploy> deploy = begin_deploy(talk, std::move(by));
   ReleaseTable table = releases_;
@@ -139,6 +143,7 @@ Task<std::string> Controller::answer_rollback(Conversation& talk, std::string by
     const std::string taken_back = co_await take_back(deploy_, std::move(by));
     co_return taken_back;
   }
+  if (applied_ != 0) co_return line_of(failure_of(kAskTheMember));
   if (const std::string busy = why_no_deploy(); !busy.empty()) co_return line_of(failure_of(busy));
   if (releases_.served.size() < 2) {
     const std::string none = releases_.current() == 0

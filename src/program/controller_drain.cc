@@ -42,6 +42,12 @@ Task<std::string> Controller::answer_undrain() {
   if (!site_ || !complete_) co_return line_of({{"ok", false}, {"error", "the site has not started yet"}});
   if (std::exchange(drained_, false)) log_.info("this server is no longer drained");
   tell_worker(Drain{.drains = 0});
+  const std::string problem = co_await listen_again();
+  if (problem.empty()) co_return line_of({{"ok", true}});
+  co_return line_of({{"ok", false}, {"error", problem}});
+}
+
+Task<std::string> Controller::listen_again() {
   std::string problem;
   for (int attempt = 0; attempt < kListenAttempts; ++attempt) {
     const std::shared_ptr<const topology::Site> site = site_;
@@ -49,9 +55,7 @@ Task<std::string> Controller::answer_undrain() {
     if (bound || drained_) break;
     co_await sleep(reactor_, kLook);
   }
-  if (drained_) problem = "it was drained meanwhile";
-  if (problem.empty()) co_return line_of({{"ok", true}});
-  co_return line_of({{"ok", false}, {"error", problem}});
+  co_return drained_ ? "it was drained meanwhile" : problem;
 }
 
 }  // namespace terrace::program

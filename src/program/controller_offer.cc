@@ -31,35 +31,17 @@ std::string result_of(const std::string& problem) {
 
 }  // namespace
 
-// What follows a request line in the frames of upload.h.
-Task<Result<std::string>> Controller::receive_text(Conversation& talk, size_t bytes_max) {
-  const Time deadline = reactor_.now() + kControlRequestTimeout;
-  UploadFrames frames;
-  std::string text;
-  std::string block = talk.take_unread();
-  for (;;) {
-    const Result<std::vector<std::string_view>> contents = frames.add(block);
-    if (!contents) co_return std::unexpected(contents.error());
-    for (const std::string_view part : *contents) text += part;
-    if (text.size() > bytes_max) co_return fail(Code::kLimit, "text", "it is too long");
-    if (frames.complete()) co_return text;
-    block.resize(16 << 10);
-    const Result<size_t> read = talk.stream().read_now(block);
-    block.resize(read ? *read : 0);
-    if (read && *read == 0) co_return fail(Code::kClosed, "text", "it was cut off");
-    if (read) continue;
-    if (read.error().code != Code::kWouldBlock) co_return std::unexpected(read.error());
-    const Result<void> readable = co_await talk.stream().readable(deadline);
-    if (!readable) co_return std::unexpected(readable.error());
-  }
-}
-
 // ---- the site file
 
 Task<std::string> Controller::answer_take_site(Conversation& talk, std::shared_ptr<Offer> offer) {
-  Result<std::string> text = co_await receive_text(talk, kSiteFileBytesMax);
+  Result<std::string> text =
+      co_await receive_text(talk, kSiteFileBytesMax, reactor_.now() + kControlRequestTimeout);
   if (!text) co_return failure("the site file was not received: " + describe(text.error()));
   if (stopping_) co_return failure("the site stops");
+  // Else this server would be another one than the rest of its site.
+  if (applied_ != 0 && offer->version == 0 && !offer->check_only)
+    co_return failure(
+        "this server is one of several, and its member, which applies to all of them, does not answer");
   offer->text = std::move(*text);
   ask_for_reload({.error = 0, .file = {}, .secrets = {}, .offer = offer});
   co_await offer->done.wait();
@@ -103,7 +85,8 @@ Task<Controller::HandedSecrets> Controller::read_secrets() {
 }
 
 Task<std::string> Controller::answer_store_secret(Conversation& talk, std::string name) {
-  Result<std::string> value = co_await receive_text(talk, kSecretBytesMax);
+  Result<std::string> value =
+      co_await receive_text(talk, kSecretBytesMax, reactor_.now() + kControlRequestTimeout);
   if (!value) co_return failure("the value was not received: " + describe(value.error()));
   Result<Descriptor> memory = make_text_descriptor(*value);
   ::explicit_bzero(value->data(), value->size());

@@ -75,7 +75,11 @@ Task<Controller::ReloadResult> Controller::reload_from_disk(const AskedReload& a
                             "  = fix: `terrace apply {}` gives it to all of them\n",
                             applied_, welcome_.site_path.view())};
   }
-  result = co_await reload(std::move(*text), asked.secrets, nullptr);
+  if (!site_ && welcome_.joined != 0) {
+    result = co_await catch_up(std::move(*text), asked.secrets);
+  } else {
+    result = co_await reload(std::move(*text), asked.secrets, nullptr);
+  }
   co_return result;
 }
 
@@ -158,9 +162,9 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   co_return false;
 }
 
-// None while the server is drained.
+// None while visitors shall go elsewhere.
 std::vector<std::string> Controller::web_addresses(const topology::Site& site) const {
-  return drained_ ? std::vector<std::string>() : site.web.listen;
+  return drained_ || awaited_release_ ? std::vector<std::string>() : site.web.listen;
 }
 
 std::string Controller::listen_problem() const {
@@ -257,7 +261,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
 
 // Said once, when requests can be answered for the first time.
 void Controller::consider_serving() {
-  if (serving_ || !site_ || worker_site_ != version_) return;
+  if (serving_ || !site_ || worker_site_ != version_ || awaited_release_) return;
   const bool up = std::ranges::any_of(lifecycle_.slots(), [](const app::Lifecycle::Slot& place) {
     return place.current && place.current->phase == app::MemberPhase::kUp;
   });

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "program/upload.h"
+
 #include "program/control.h"
 
 namespace terrace::program {
@@ -40,6 +42,27 @@ Task<Result<void>> Conversation::send(std::string line) {
   pending_.clear();
   const Result<void> written = co_await stream_.write_all(bytes, kControlRequestTimeout);
   co_return written;
+}
+
+Task<Result<std::string>> receive_text(Conversation& talk, size_t bytes_max, Time deadline) {
+  UploadFrames frames;
+  std::string text;
+  std::string block = talk.take_unread();
+  for (;;) {
+    const Result<std::vector<std::string_view>> contents = frames.add(block);
+    if (!contents) co_return std::unexpected(contents.error());
+    for (const std::string_view part : *contents) text += part;
+    if (text.size() > bytes_max) co_return fail(Code::kLimit, "text", "it is too long");
+    if (frames.complete()) co_return text;
+    block.resize(16 << 10);
+    const Result<size_t> read = talk.stream().read_now(block);
+    block.resize(read ? *read : 0);
+    if (read && *read == 0) co_return fail(Code::kClosed, "text", "it was cut off");
+    if (read) continue;
+    if (read.error().code != Code::kWouldBlock) co_return std::unexpected(read.error());
+    const Result<void> readable = co_await talk.stream().readable(deadline);
+    if (!readable) co_return std::unexpected(readable.error());
+  }
 }
 
 }  // namespace terrace::program

@@ -46,4 +46,7 @@ class Conversation {
   std::string pending_;
 };
 
+// A text that follows the request line in the frames of upload.h; kLimit beyond `bytes_max`.
+Task<Result<std::string>> receive_text(Conversation& talk, size_t bytes_max, Time deadline);
+
 }  // namespace terrace::program

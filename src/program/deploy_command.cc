@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "program/control_client.h"
 #include "program/folders.h"
 #include "program/json_value.h"
+#include "program/member_client.h"
 #include "program/output.h"
 #include "program/packages.h"
 #include "program/release_source.h"
@@ -22,6 +22,7 @@
 #include "program/status.h"
 #include "program/table.h"
 #include "program/upload.h"
+#include "program/who_asks.h"
 #include "topology/load.h"
 
 namespace terrace::program {
@@ -46,16 +47,6 @@ void take_interrupts() {
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-// "anna@192.0.2.7", "root"
-std::string who_asks() {
-  const char* before_sudo = std::getenv("SUDO_USER");
-  const passwd* account = ::getpwuid(::getuid());
-  std::string who = before_sudo != nullptr ? before_sudo : account != nullptr ? account->pw_name : "";
-  const char* connection = std::getenv("SSH_CONNECTION");
-  if (connection != nullptr) who += "@" + std::string(connection, std::string_view(connection).find(' '));
-  return printable(who);
 }
 
 // What the controller says while it works, phase by phase.
@@ -97,6 +88,8 @@ class Show {
     if (step == "start" && rollback_) return "its instances start beside those that serve; no `migrate`";
     if (step == "start") return "its instances start beside those that serve";
     if (step == "bake") return "it serves, and is compared with the release before";
+    if (step == "fetch") return "the servers take what was built";
+    if (step == "back") return "every server goes back to the release before";
     return "";
   }
 
@@ -221,6 +214,8 @@ int Order::end(const Json& answer) {
   if (!ok) return say_failure(answer);
   print(fmt::format("release {} serves, after {} in all\n", value_of<int64_t>(answer, "serving"),
                     duration_words(value_of<double>(answer, "seconds"))));
+  for (const auto& server : value_of<std::vector<std::string>>(answer, "left_out"))
+    print(fmt::format("{} is down: it takes this release before it serves again\n", printable(server)));
   if (rollback_) print("the database stays as it is: a rollback migrates nothing\n");
   return kExitFine;
 }
@@ -282,6 +277,11 @@ std::vector<std::string> own_folders_in(const std::string& folder, const std::st
   return inside;
 }
 
+// A site of several servers is its members' matter.
+std::string socket_of(const std::string& site) {
+  return find_member(site).value_or(find_control_socket(site));
+}
+
 std::optional<int> unusable_folder(const CommandLine& line, const std::string& folder) {
   std::error_code ignored;
   if (fs::is_directory(folder, ignored)) return std::nullopt;
@@ -303,7 +303,7 @@ int run_deploy(const CommandLine& line) {
     if (const std::optional<int> status = unusable_folder(line, from)) return *status;
   }
   if (const std::optional<int> status = provide_packages(line, *site)) return *status;
-  Order order(line, find_control_socket(*site), false);
+  Order order(line, socket_of(*site), false);
   if (const std::optional<int> status = order.ask()) return *status;
   Result<ReleaseSource> source = standard_input ? ReleaseSource::standard_input()
                                                 : ReleaseSource::folder(from, own_folders_in(from, *site));
@@ -316,7 +316,7 @@ int run_deploy(const CommandLine& line) {
 int run_rollback(const CommandLine& line) {
   const std::optional<std::string> site = find_running_site(line.file);
   if (!site) return complain(no_site_text(line.file), line.json, kExitCannotRead);
-  Order order(line, find_control_socket(*site), true);
+  Order order(line, socket_of(*site), true);
   if (const std::optional<int> status = order.ask()) return *status;
   take_interrupts();
   return order.follow();

@@ -22,7 +22,8 @@ constexpr std::chrono::seconds kIdentityLook{1};
 // For a question to the shared state or to another server.
 constexpr std::chrono::seconds kQuestionTimeout{5};
 
-// None of the environment, the files and the secrets that the text names are the member's.
+}  // namespace
+
 topology::LoadedSite load_for_member(std::string text, const std::string& path) {
   topology::LoadOptions options;
   options.resolve = [](std::string_view) { return false; };
@@ -30,8 +31,6 @@ topology::LoadedSite load_for_member(std::string text, const std::string& path) 
   options.wants_something_to_serve = false;
   return topology::load_site_text(std::move(text), path, options);
 }
-
-}  // namespace
 
 Member::Member(Reactor& reactor, Log& log)
     : reactor_(reactor),
@@ -79,6 +78,7 @@ void Member::handle_welcome(const Welcome& welcome) {
               .run = std::string(welcome.run.view()),
               .log = std::string(welcome.log.view())};
   terrace_log_ = copy_to_terrace_log(log_, folders_.log);
+  site_changed_.ring();
   if (const Result<void> opened = open_socket(); !opened)
     log_.error("cannot open the member's socket",
                {{"path", member_socket(folders_)}, {"error", describe(opened.error())}});
@@ -86,26 +86,17 @@ void Member::handle_welcome(const Welcome& welcome) {
 
 void Member::handle_site(const Site& record, const Descriptor& text) {
   Result<std::string> read = read_text_descriptor(text.get(), kSiteBytesMax);
-  topology::LoadedSite loaded;
-  if (read) loaded = load_for_member(*read, std::string(record.path.view()));
-  if (!loaded.site) {
-    log_.error("the site cannot be read by the member", {{"diagnostics", loaded.text}});
-    return;
-  }
-  site_ = loaded.site;
-  site_text_ = *std::move(read);
-  site_changed_.ring();
-  address_changed_.ring();
-  renew_now_.ring();
-  if (state_) use_servers();
+  if (!read || !use_site(*std::move(read)))
+    log_.error("the site cannot be read by the member", {{"path", record.path.view()}});
 }
 
 // Becomes a member, then stays one.
 Task<void> Member::live() {
   while (!identity_) {
     co_await site_changed_.wait(kIdentityLook);
-    if (!site_) continue;
+    if (folders_.state.empty()) continue;
     Result<void> taken = take_identity();
+    if (!taken && !site_) continue;
     if (!taken && taken.error().code == Code::kNotFound && site_->servers.size() > 1) {
       std::string why = co_await found();
       say_why_not(why);
@@ -117,12 +108,31 @@ Task<void> Member::live() {
   open_state();
   log_.info("this server is a member of the site",
             {{"server", identity_->server}, {"site", identity_->site}});
+  // At its start the controller asks for the newest version before it accepts its own.
+  while (!site_) {
+    if (const std::optional<cluster::SiteVersion> last = shared_site()) (void)use_site(last->text);
+    if (!site_) co_await site_changed_.wait(kIdentityLook);
+  }
   // First what the last copy says, revocations above all.
   scope_.spawn(follow_shared());
   scope_.spawn(keep_listening());
   scope_.spawn(keep_certificate());
   scope_.spawn(keep_authority());
   scope_.spawn(keep_secrets());
+  scope_.spawn(follow_site());
+}
+
+// False when it cannot be read.
+bool Member::use_site(std::string text) {
+  const topology::LoadedSite loaded = load_for_member(text, std::string(welcome_.site_path.view()));
+  if (!loaded.site) return false;
+  site_ = loaded.site;
+  site_text_ = std::move(text);
+  site_changed_.ring();
+  address_changed_.ring();
+  renew_now_.ring();
+  if (state_) use_servers();
+  return true;
 }
 
 void Member::say_why_not(const std::string& why) {

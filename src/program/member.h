@@ -26,7 +26,11 @@
 #include "certificates/authority.h"
 #include "certificates/folder.h"
 #include "certificates/verifier.h"
+#include "cluster/apply.h"
 #include "cluster/channel.h"
+#include "cluster/follow.h"
+#include "cluster/rollout.h"
+#include "cluster/shared.h"
 #include "cluster/shared_state.h"
 #include "cluster/state_transport.h"
 #include "net/listener.h"
@@ -41,9 +45,16 @@
 #include "program/waiting.h"
 #include "reactor/reactor.h"
 #include "reactor/scope.h"
+#include "topology/load.h"
 #include "topology/site.h"
 
 namespace terrace::program {
+
+// None of the environment, the files and the secrets that the text names are the member's.
+topology::LoadedSite load_for_member(std::string text, const std::string& path);
+
+class ControlCall;
+struct SiteDeploy;
 
 class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
  public:
@@ -69,6 +80,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   void handle_welcome(const Welcome& welcome);
   void handle_site(const Site& record, const Descriptor& text);
   Task<void> live();
+  bool use_site(std::string text);
   void say_why_not(const std::string& why);
   WallTime wall() const { return reactor_.clock().wall(); }
   Time soon() const;
@@ -175,6 +187,90 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   bool lacks_secrets() const;
   Task<void> fetch_secrets(std::string server);
 
+  // member_follow.cc: this server keeps up with the site
+  struct Served {
+    bool started = false;
+    uint32_t previous = 0;  // of the releases
+    uint32_t last = 0;
+    cluster::Here here;
+  };
+  // A version of the site file for the controller of this server.
+  struct SiteOffer {
+    int64_t version = 0;
+    std::string text;
+    std::string name = {};  // in what is said of it; empty: that of this server's file
+    bool check_only = false;
+  };
+  std::optional<cluster::SiteVersion> shared_site() const;
+  std::optional<cluster::SharedRelease> shared_release() const;
+  std::optional<cluster::DeployNote> shared_deploy() const;
+  cluster::Wanted wanted_here() const;
+  Task<std::string> answer_newest(std::string line, Conversation& conversation);
+  Task<Result<Served>> served_here();
+  static Result<Served> parse_served(std::string_view text);
+  Task<std::string> answer_peer_served(PeerTalk& talk);
+  Task<void> follow_site();
+  Task<std::string> take_step(cluster::FollowStep step, cluster::Wanted wanted);
+  Task<void> share_first_release(Served served);
+  Task<void> end_dead_deploy();
+  Task<std::string> offer_site_here(SiteOffer offer);
+  static std::string objection_in(std::string_view answer);
+  Task<std::string> fetch_release(uint32_t number, std::vector<std::string> from);
+  Task<std::string> fetch_release_from(std::string server, uint32_t number);
+  Task<std::string> stage_from(cluster::Channel& channel, uint32_t number);
+  Task<std::string> answer_release_pack(PeerTalk& talk);
+  Task<std::string> note_drain(std::string server, bool drains);
+
+  // member_apply.cc: versions of the site file
+  Task<std::string> answer_site_check(PeerTalk& talk);
+  Task<void> check_on(std::string server, std::string text, std::string name, cluster::CheckedBy& checked);
+  Task<std::vector<cluster::CheckedBy>> check_everywhere(SiteOffer offer);
+  Task<std::string> answer_apply(std::string line, Conversation& talk);
+  Task<std::string> take_text_to_apply(bool back, cluster::SiteVersion& next, Conversation& talk);
+  Task<std::string> check_and_record(std::optional<cluster::Entry> now, cluster::SiteVersion next,
+                                     bool check_only, std::string name, Conversation& talk);
+  Task<std::string> record_version(std::optional<cluster::Entry> now, cluster::SiteVersion next);
+  Task<std::vector<std::string>> await_taken(std::vector<cluster::CheckedBy> checked, int64_t version,
+                                             Conversation& talk);
+  Task<Result<Served>> served_of(std::string server);
+  Task<std::string> answer_history(std::string line, Conversation& conversation);
+
+  // member_rollout.cc: deploys of the whole site
+  struct Fetched {
+    bool over = false;
+    std::string problem;
+  };
+  Task<std::string> answer_deploy(std::string line, Conversation& talk);
+  Task<std::string> answer_rollback(std::string line, Conversation& talk);
+  Task<std::string> answer_cancel_deploy(std::string line, Conversation& talk);
+  Task<std::string> lead_deploy(std::string line, Conversation& talk, bool rollback);
+  std::string end_of(const SiteDeploy& deploy);
+  Task<std::shared_ptr<SiteDeploy>> begin_site_deploy(std::string by, Conversation& talk, bool rollback,
+                                                      std::string& problem);
+  Task<std::string> take_note(SiteDeploy& deploy, cluster::Version release_version);
+  static std::string busy_text(std::string_view note);
+  Task<cluster::RolloutPlan> plan_rollout(uint32_t number, bool rollback, std::string& problem);
+  Task<void> keep_note(std::shared_ptr<SiteDeploy> deploy);
+  Task<void> renew_note(SiteDeploy& deploy);
+  Task<void> look_for_note(SiteDeploy& deploy);
+  Task<cluster::Came> carry_out(SiteDeploy& deploy, cluster::Order order, std::string& why);
+  Task<cluster::Came> build_release_here(SiteDeploy& deploy, std::string& why);
+  Task<std::string> pass_upload(Conversation& talk, ControlCall& build);
+  Task<cluster::Came> follow_step(SiteDeploy& deploy, ControlCall& call, std::string& why);
+  static cluster::Came came_of(SiteDeploy& deploy, std::string_view answer, std::string& why);
+  Task<cluster::Came> order_step(SiteDeploy& deploy, cluster::Order order, std::string& why);
+  Task<cluster::Came> hear_step(SiteDeploy& deploy, cluster::Channel& channel, std::string& why);
+  Task<std::string> answer_deploy_step(PeerTalk& talk);
+  Task<bool> knows_deploy(std::string id);
+  Task<std::string> do_step(std::string message, PeerTalk* peer, Conversation* talk);
+  Task<void> fetch_beside(uint32_t release, std::string from, std::shared_ptr<Fetched> fetched);
+  Task<std::string> do_fetch(uint32_t release, std::string from, PeerTalk* peer);
+  Task<std::string> do_command(std::string question, std::string deploy, PeerTalk* peer, Conversation* talk);
+  Task<void> end_step_here();
+  Task<cluster::Came> record_release(SiteDeploy& deploy, std::string& why);
+  Task<cluster::Came> give_up_note(SiteDeploy& deploy);
+  Task<cluster::Came> await_old(SiteDeploy& deploy, std::string server);
+
   // member_commands.cc: people
   Result<void> open_socket();
   void accepted(Descriptor socket, const net::Peer& peer) override;
@@ -228,6 +324,11 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   std::list<OpenCall> calls_;
   std::map<std::string, std::chrono::milliseconds> clocks_;  // theirs less ours
   std::map<std::string, Time> clock_said_;
+
+  std::string behind_;  // why this server is not what it shall be, in words
+  cluster::DeployPulse pulse_;
+  std::shared_ptr<SiteDeploy> site_deploy_;  // that this member leads
+  bool beginning_deploy_ = false;
 
   std::unique_ptr<net::Listener> socket_;
   int conversations_ = 0;  // on the socket

@@ -72,6 +72,12 @@ std::span<const Member::PeopleCommand> Member::people_commands() {
       PeopleCommand{"revoke", &Member::answer_revoke},
       PeopleCommand{"certificates", &Member::answer_certificates},
       PeopleCommand{"rotate", &Member::answer_rotate},
+      PeopleCommand{"newest", &Member::answer_newest},
+      PeopleCommand{"apply", &Member::answer_apply},
+      PeopleCommand{"history", &Member::answer_history},
+      PeopleCommand{"deploy", &Member::answer_deploy},
+      PeopleCommand{"rollback", &Member::answer_rollback},
+      PeopleCommand{"cancel-deploy", &Member::answer_cancel_deploy},
   };
   return kAll;
 }

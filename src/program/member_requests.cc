@@ -22,6 +22,9 @@ constexpr cluster::Askers kMembers{};
 constexpr std::string_view kApp[] = {"app"};
 constexpr cluster::Askers kAppServers{.roles = kApp};
 constexpr cluster::Askers kStrangers{.strangers = true};
+// A release may hold what only those who run it shall read.
+constexpr std::array<std::string_view, 2> kReleaseRoles{"app", "web"};
+constexpr cluster::Askers kReleases{.roles = kReleaseRoles};
 
 }  // namespace
 
@@ -39,6 +42,10 @@ std::span<const Member::PeerRequest> Member::peer_requests() {
       PeerRequest{"store-secret", kMembers, &Member::answer_store_secret},
       PeerRequest{"secrets", kAppServers, &Member::answer_secrets},
       PeerRequest{"control", kMembers, &Member::answer_peer_control},
+      PeerRequest{"served", kMembers, &Member::answer_peer_served},
+      PeerRequest{"site-check", kMembers, &Member::answer_site_check},
+      PeerRequest{"release-pack", kReleases, &Member::answer_release_pack},
+      PeerRequest{"deploy-step", kReleases, &Member::answer_deploy_step},
   };
   return kAll;
 }
@@ -79,6 +86,7 @@ void Member::met(const cluster::Hello& theirs, std::chrono::milliseconds clock_d
 
 std::vector<std::string> Member::other_servers() const {
   std::vector<std::string> names;
+  if (!site_) return names;
   for (const topology::Server& server : site_->servers) {
     if (!identity_ || server.name != identity_->server) names.push_back(server.name);
   }
@@ -88,6 +96,7 @@ std::vector<std::string> Member::other_servers() const {
 // kUnavailable when the request has certainly not reached the other server.
 Task<Result<Reply>> Member::ask_server(Asking asking) {
   const auto unreached = [](const char* text) { return fail(Code::kUnavailable, "channel", text); };
+  if (!site_) co_return unreached("this server knows no site yet");
   const topology::Server* server = find_server(*site_, asking.server);
   if (server == nullptr) co_return unreached("no server of that name in the site file");
   const Result<net::Address> address = net::Address::parse(channel_address(*site_, *server));

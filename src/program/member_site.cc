@@ -168,6 +168,12 @@ Task<std::string> Member::answer_on_server(std::string line, Conversation& conve
   if (find_server(*site_, server) == nullptr)
     co_return failure_line(fmt::format("the site file names no server `{}`", server));
   const Time deadline = reactor_.now() + kControlAnswerTimeout;
+  const auto command = question.is_object() ? value_of<std::string>(question, "command") : "";
+  if (command == "drain" || command == "undrain") {
+    // It stays so, whatever becomes of that server.
+    const std::string unnoted = co_await note_drain(server, command == "drain");
+    if (!unnoted.empty()) co_return failure_line(unnoted);
+  }
   if (server == identity_->server) {
     const std::string own = co_await ask_own_controller(text_of(question), conversation, deadline);
     co_return own;

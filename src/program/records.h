@@ -146,6 +146,7 @@ struct Welcome {
   gid_t own_group = 0;
   Name server;              // of [servers], that this machine was said to be; empty: by its addresses
   gid_t cluster_group = 0;  // the member's
+  uint32_t joined = 0;      // 1: this server is one of several of a site
   Path site_path;           // of site.toml, absolute
   Path state;               // the folders of folders.h
   Path run;

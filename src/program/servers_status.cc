@@ -82,7 +82,7 @@ bool are_fine(const std::string& servers) {
 }
 
 std::string render_servers(const std::string& servers, bool colours) {
-  Table table({"SERVER", "ADDRESS", "ROLES", "STATE", ">RELEASE", ">UP"});
+  Table table({"server", "address", "roles", "state", ">release", ">up"});
   for (const Json& server : servers_in(servers)) {
     const Json controller = controller_of(server);
     const std::string state = state_of(server);

@@ -86,6 +86,8 @@ int Supervisor::run() {
   const bool worker = start_child(worker_);
   const bool controller = old_controller_ || controller_.alive() || start_child(controller_);
   if (upgrades_ == 0 && (!worker || !controller)) return kExitCannotStart;
+  // What the others have become since is asked before the first site is accepted.
+  if (has_joined()) want_member(true);
   while (phase_ != Phase::kEnded) turn();
   ::unlink(control_socket(parts_.folders).c_str());
   // The file stays: removing it could take it from a successor that has just locked it.
@@ -224,6 +226,7 @@ void Supervisor::greet(const ChildProcess& child) {
   welcome.own_group = parts_.own.gid;
   (void)welcome.server.set(parts_.up.server);
   welcome.cluster_group = parts_.cluster.gid;
+  welcome.joined = has_joined() ? 1 : 0;
   (void)welcome.site_path.set(parts_.up.site_path);
   (void)welcome.state.set(parts_.folders.state);
   (void)welcome.run.set(parts_.folders.run);
@@ -362,9 +365,11 @@ void Supervisor::handle_site(const Site& record, Descriptor text) {
   tell(member_, *site_, site_text_.get());
 }
 
+bool Supervisor::has_joined() const { return ::access(identity_file(parts_.folders).c_str(), F_OK) == 0; }
+
 // A server that is a member of a site stays one, whatever its file says.
 void Supervisor::want_member(bool wanted) {
-  member_wanted_ = wanted || ::access(identity_file(parts_.folders).c_str(), F_OK) == 0;
+  member_wanted_ = wanted || has_joined();
   if (phase_ != Phase::kRunning || old_member_) return;
   if (member_wanted_ && !member_.alive() && !member_.due()) start_child(member_);
   if (member_wanted_) return;

@@ -84,6 +84,7 @@ class Supervisor {
   void handle_serving(const Serving& record);
   void handle_site(const Site& record, Descriptor text);
   void want_member(bool wanted);
+  bool has_joined() const;
   void handle_listen(const Listen& record);
   void handle_unlisten(const Unlisten& record);
   void handle_start(const StartInstance& record, const Descriptor& input);

@@ -18,6 +18,7 @@ Result<void> UploadFrames::take_length(char byte) {
 Result<std::vector<std::string_view>> UploadFrames::add(std::string_view bytes) {
   std::vector<std::string_view> contents;
   while (!bytes.empty()) {
+    if (complete_ && behind_ == Behind::kMayFollow) return contents;
     if (complete_) return fail(Code::kInvalid, "upload", "bytes behind its end");
     if (left_ == 0) {
       if (Result<void> taken = take_length(bytes.front()); !taken) return std::unexpected(taken.error());

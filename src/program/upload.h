@@ -18,6 +18,10 @@ constexpr size_t kUploadFrameBytesMax = 1 << 20;
 
 class UploadFrames {
  public:
+  // What may stand behind the end: nothing, or what is none of this one's business.
+  enum class Behind : uint8_t { kNothing, kMayFollow };
+  explicit UploadFrames(Behind behind = Behind::kNothing) : behind_(behind) {}
+
   // The contents in what came next, as views into `bytes`, in order. kLimit for a frame
   // above the limit, kInvalid for bytes behind the end.
   Result<std::vector<std::string_view>> add(std::string_view bytes);
@@ -27,6 +31,7 @@ class UploadFrames {
  private:
   Result<void> take_length(char byte);
 
+  Behind behind_;
   size_t left_ = 0;  // of this frame
   uint32_t length_ = 0;
   int length_bytes_ = 0;  // that came of it

@@ -87,17 +87,58 @@ class Difference {
 
   void compare_servers() {
     for (const Server& server : before_.servers) {
-      if (find_server(after_, server.name) == nullptr)
-        lines_.push_back(fmt::format("servers: `{}` removed", server.name));
+      if (find_server(after_, server.name) == nullptr) say(server, "leaves the site");
     }
     for (const Server& server : after_.servers) {
-      const Server* was = find_server(before_, server.name);
-      if (was == nullptr)
-        lines_.push_back(fmt::format("servers: `{}` added", server.name));
-      else if (*was != server)
-        lines_.push_back(fmt::format("servers: `{}` {} changed", server.name,
-                                     was->address != server.address ? "address" : "roles"));
+      if (const Server* was = find_server(before_, server.name)) {
+        compare_server(*was, server);
+      } else {
+        say(server, fmt::format("joins the pool: {} at {}", words_of(server), server.address));
+      }
     }
+  }
+
+  void compare_server(const Server& was, const Server& now) {
+    if (was.address != now.address) say(now, fmt::format("moves from {} to {}", was.address, now.address));
+    for (const Role role : now.roles) {
+      if (!has(was, role)) say(now, fmt::format("takes the role `{}`", word_of(role)));
+    }
+    for (const Role role : was.roles) {
+      if (!has(now, role)) say(now, fmt::format("gives the role `{}` up", word_of(role)));
+    }
+    if (was.address == now.address && was.roles.size() == now.roles.size() && was.roles != now.roles &&
+        std::ranges::is_permutation(was.roles, now.roles))
+      say(now, "has its roles in another order");
+  }
+
+  void say(const Server& server, const std::string& what) {
+    lines_.push_back(fmt::format("servers: `{}` {}", server.name, what));
+  }
+
+  static bool has(const Server& server, Role role) {
+    return std::ranges::find(server.roles, role) != server.roles.end();
+  }
+
+  static std::string words_of(const Server& server) {
+    std::string words;
+    for (const Role role : server.roles) words += (words.empty() ? "" : ", ") + std::string(word_of(role));
+    return words;
+  }
+
+  static std::string_view word_of(Role role) {
+    switch (role) {
+      case Role::kLb:
+        return "lb";
+      case Role::kWeb:
+        return "web";
+      case Role::kApp:
+        return "app";
+      case Role::kDb:
+        return "db";
+      case Role::kMonitor:
+        return "monitor";
+    }
+    return "";
   }
 
   const Site& before_;

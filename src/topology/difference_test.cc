@@ -64,10 +64,11 @@ TEST(Difference, ShowsNothingThatCameThroughTheEnvironment) {
 
 TEST(Difference, OfServersNamesThem) {
   const std::string app = "[app]\nrun = \"x\"\n[web]\nlisten = [\"127.0.0.1:1\"]\n[servers]\n";
-  EXPECT_THAT(between(app + "a = { address = \"10.0.0.1\" }\n", app + "b = { address = \"10.0.0.1\" }\n"),
-              ElementsAre("servers: `a` removed", "servers: `b` added"));
+  EXPECT_THAT(
+      between(app + "a = { address = \"10.0.0.1\" }\n", app + "b = { address = \"10.0.0.1\" }\n"),
+      ElementsAre("servers: `a` leaves the site", "servers: `b` joins the pool: web, app, db at 10.0.0.1"));
   EXPECT_THAT(between(app + "a = { address = \"10.0.0.1\" }\n", app + "a = { address = \"10.0.0.2\" }\n"),
-              ElementsAre("servers: `a` address changed"));
+              ElementsAre("servers: `a` moves from 10.0.0.1 to 10.0.0.2"));
 }
 
 }  // namespace
