@@ -124,6 +124,7 @@ Result<void> forget_before(const Folders& folders) {
   if (problem) return fail(Code::kSystem, "identity.json", "it cannot be removed");
   for (const auto& each : std::filesystem::directory_iterator(cluster_folder(folders), problem)) {
     if (each.path().filename() != "server.key") std::filesystem::remove_all(each.path(), problem);
+    if (problem) break;
   }
   if (problem) return fail(Code::kSystem, "cluster", "what was there before cannot be removed");
   return {};

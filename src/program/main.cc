@@ -35,7 +35,9 @@ int find_server(const topology::Site& site, const Folders& folders, const std::s
       own_server(site, joined ? joined->server : named, own_addresses());
   if (!own) return complain(own.error(), false, kExitFailure);
   server = *std::move(own);
-  return kExitFine;
+  const bool alone = joined || site.servers.size() < 2;
+  const std::string obstacle = alone ? "" : founding_obstacle(site, server, folders);
+  return obstacle.empty() ? kExitFine : complain(obstacle, false, kExitFailure);
 }
 
 // The controller reads it again and watches over it; here a person still looks on.

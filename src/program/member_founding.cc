@@ -114,6 +114,7 @@ Result<void> Member::found_now(const std::string& server) {
   if (Result<void> done = files->write_authority(*authority_); !done) return done;
   if (Result<void> done = files->write_certificate(*certificate); !done) return done;
   if (Result<void> done = files->write_trust(*trust); !done) return done;
+  if (Result<void> done = forget_shared_state(folders_); !done) return done;
   const auto journal = cluster::Journal::create(state_folder(folders_), begin, identity.placement);
   if (!journal) return std::unexpected(journal.error());
   return write_member_identity(folders_, identity);

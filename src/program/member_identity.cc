@@ -95,6 +95,15 @@ std::string peer_address(const topology::Site& site, const topology::Server& ser
 
 std::string state_folder(const Folders& folders) { return cluster_folder(folders) + "/state"; }
 
+Result<void> forget_shared_state(const Folders& folders) {
+  for (const std::string& folder : {state_folder(folders), cluster_folder(folders) + "/etcd"}) {
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+    if (error) return fail_system("remove", error.value());
+  }
+  return {};
+}
+
 std::string next_folder(const Folders& folders) { return cluster_folder(folders) + "/next"; }
 
 std::string revocations_file(const Folders& folders) { return cluster_folder(folders) + "/revoked.pem"; }

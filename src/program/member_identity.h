@@ -39,6 +39,9 @@ std::string channel_address(const topology::Site& site, const topology::Server& 
 std::string peer_address(const topology::Site& site, const topology::Server& server);
 // Where the shared state is kept on a server that holds it.
 std::string state_folder(const Folders& folders);
+// Removes what an earlier membership left of the shared state, of this site or another: it
+// would be taken for newer than all that the site has. Before identity.json is written.
+Result<void> forget_shared_state(const Folders& folders);
 // The new authority during a rotation, and the revocations for etcd.
 std::string next_folder(const Folders& folders);
 std::string revocations_file(const Folders& folders);

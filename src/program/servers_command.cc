@@ -26,7 +26,7 @@ std::string shown(const Json& json, const char* key) { return printable(value_of
 std::string short_fingerprint(const std::string& fingerprint) { return printable(fingerprint.substr(0, 16)); }
 
 void show_servers(const Json& answer) {
-  Table table({"server", "certificate ends in", "signed by", "trusts"});
+  Table table({"SERVER", "CERTIFICATE ENDS IN", "SIGNED BY", "TRUSTS"});
   for (const Json& each : value_of<std::vector<Json>>(answer, "servers")) {
     std::vector<std::string> trusts;
     for (const std::string& one : value_of<std::vector<std::string>>(each, "trusts"))

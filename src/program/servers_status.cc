@@ -82,7 +82,7 @@ bool are_fine(const std::string& servers) {
 }
 
 std::string render_servers(const std::string& servers, bool colours) {
-  Table table({"server", "address", "roles", "state", ">release", ">up"});
+  Table table({"SERVER", "ADDRESS", "ROLES", "STATE", ">RELEASE", ">UP"});
   for (const Json& server : servers_in(servers)) {
     const Json controller = controller_of(server);
     const std::string state = state_of(server);

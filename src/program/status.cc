@@ -89,6 +89,9 @@ void read_processes(const Json& json, SiteStatus& status) {
   const Json& controller = child(json, "controller");
   status.controller_pid = get<int64_t>(controller, "pid");
   status.controller_starts = get<int64_t>(controller, "starts");
+  const Json& member = child(json, "member");
+  status.member_pid = get<int64_t>(member, "pid");
+  status.member_starts = get<int64_t>(member, "starts");
   const Json& worker = child(json, "worker");
   status.worker_pid = get<int64_t>(worker, "pid");
   status.worker_starts = get<int64_t>(worker, "starts");
@@ -124,6 +127,8 @@ std::string processes_text(const SiteStatus& status, bool colours) {
   if (status.workers_retiring > 0)
     table.row(
         {"", "", "", fmt::format("{} of before an upgrade finish what they have", status.workers_retiring)});
+  if (status.member_starts > 0)
+    table.row({"member", pid_words(status.member_pid), std::to_string(status.member_starts), ""});
   return table.text(colours);
 }
 

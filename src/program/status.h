@@ -72,6 +72,8 @@ struct SiteStatus {
   int64_t supervisor_pid = 0;
   int64_t controller_pid = 0;
   int64_t controller_starts = 0;
+  int64_t member_pid = 0;  // 0: none lives, or none is needed
+  int64_t member_starts = 0;
   int64_t worker_pid = 0;
   int64_t worker_starts = 0;
   bool worker_connected = false;

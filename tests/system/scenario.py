@@ -31,12 +31,13 @@
     good        = 200                # requests, at least
     p99         = 2.0                # seconds, at most
 
-    [[after]]                        # steps when the visitors have left; without `at`
-    lab = "heal"
+    [[before]]                       # steps before the visitors come, without `at`; so is [[after]],
+    lab = "cut web1 web2"            # when they have left
 
 Unknown keys are errors. tests/scenarios/*.toml are run by test_scenarios.py.
 """
 
+import select
 import time
 import tomllib
 from contextlib import ExitStack
@@ -79,6 +80,7 @@ class Scenario:
     lab: str = ""
     files: dict[str, str] = field(default_factory=dict)
     clients: dict[str, dict] = field(default_factory=dict)
+    before: list[Step] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     expect: dict[str, dict] = field(default_factory=dict)
     after: list[Step] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Scenario:
         for client, limits in self.expect.items():
             if client not in self.clients or set(limits) - set(AT_MOST + AT_LEAST):
                 raise Wrong("expect.%s: no such client, or an unknown limit: %s" % (client, limits))
-        for step in self.steps + self.after:
+        for step in self.before + self.steps + self.after:
             step.check()
         if [step.at for step in self.steps] != sorted(step.at for step in self.steps):
             raise Wrong("the steps are not in the order of their times")
@@ -110,7 +112,7 @@ def built(kind, table: dict):
 
 def read(path: Path) -> Scenario:
     table = tomllib.loads(path.read_text())
-    for name in ("steps", "after"):
+    for name in ("before", "steps", "after"):
         table[name] = [built(Step, step) for step in table.get(name, [])]
     scenario = built(Scenario, table)
     scenario.check()
@@ -129,7 +131,11 @@ def take(step: Step, lab: Lab):
         done = lab.run(*step.lab.split()) if step.lab else attempt(step, lab)
         assert step.lab or good(step, done), "%s: %d\n%s%s" % (step.run, done.returncode, done.stdout, done.stderr)
         return
-    wait_until(lambda: good(step, attempt(step, lab)), step.run or step.lab, step.within, 0.1)
+    end = time.monotonic() + step.within
+    while not good(step, done := attempt(step, lab)):
+        what = step.run or step.lab
+        assert time.monotonic() < end, "after %g s still not: %s\n%s%s" % (step.within, what, done.stdout, done.stderr)
+        select.select([], [], [], 0.1)
 
 
 def attempt(step: Step, lab: Lab):
@@ -145,6 +151,8 @@ def good(step: Step, done) -> bool:
 def play(scenario: Scenario, lab: Lab) -> dict[str, Visits]:
     """The visitors come, the steps are taken; what became of the visitors."""
     clients: dict[str, Visitors] = {}
+    for step in scenario.before:
+        take(step, lab)
     with ExitStack() as stack:
         for name, options in scenario.clients.items():
             clients[name] = stack.enter_context(lab.visitors(**options))

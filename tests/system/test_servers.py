@@ -123,6 +123,25 @@ def test_a_join_that_lost_its_power_goes_on(make_servers):
     servers.wait_until_all_answer("a")
 
 
+def test_what_a_former_membership_left_does_not_count(make_servers):
+    """Its state would be taken for newer than all that the site has."""
+    servers = make_servers("a", "b", joined=False)
+    token = servers.token("b", "a")
+    servers.join("b", token)
+    cluster = servers.cluster("b")
+    (cluster / "identity.json").unlink()
+    left = [cluster / name for name in ("state/journal", "state/last-copy", "etcd/data/member/wal/0.wal")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("of another site\n")
+    for path in [cluster / "state", cluster / "etcd", *cluster.glob("*/**/*")]:
+        os.chown(path, cluster.stat().st_uid, cluster.stat().st_gid)
+    servers.join("b", token)
+    assert not [file for file in left if file.exists()]
+    servers.start("b")
+    servers.wait_until_all_answer("a")
+
+
 def test_wrong_tokens_are_refused_in_words(make_servers):
     servers = make_servers("a", "b", joined=False)
     token = servers.token("b", "a")
@@ -132,6 +151,21 @@ def test_wrong_tokens_are_refused_in_words(make_servers):
     assert known.returncode == 1 and "names no server `x`" in known.stderr
     own = servers["a"].command("token", "a", check=False)
     assert own.returncode == 1 and "has joined" in own.stderr
+
+
+def test_a_server_that_has_not_joined_does_not_start(make_site):
+    servers = Servers(("a", "b"), make_site)
+    servers["b"].file.write_text(servers.text)
+    done = subprocess.run([str(servers["b"].binary), "up", "--file", str(servers["b"].file), "--server", "b"],
+                          env=servers["b"].environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "b has not joined the site" in done.stderr and "terrace token b" in done.stderr
+    # Nor does it start as somebody else than it has joined as.
+    servers.found("a")
+    servers.join("b", servers.token("b", "a"))
+    done = subprocess.run([str(servers["b"].binary), "up", "--file", str(servers["b"].file), "--server", "a"],
+                          env=servers["b"].environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "has joined its site as `b`" in done.stderr
 
 
 # ---- who is refused
@@ -379,3 +413,43 @@ def test_secrets_are_on_every_server_that_runs_the_application(make_site):
     assert "first" not in state and "second" not in state and "third" not in state
     servers["a"].command("secret", "remove", "TOKEN")
     wait_until(lambda: secret_of(servers, "b") == "", "it to be gone from b")
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_server_that_holds_what_they_share_can_be_revoked(make_servers, alive):
+    """a is the coordinator; b takes that over from its last copy, and lets a in again."""
+    servers = make_servers("a", "b")
+    wait_until(lambda: (servers.cluster("b") / "authority.pem").exists(), "the key on b")
+    if not alive:
+        servers["a"].stop()
+    done = servers["b"].command("revoke", "a", "--json")
+    assert json.loads(done.stdout)["held_authority"]
+    wait_until(lambda: not servers.seen_from("b")["a"]["joined"], "b to know it")
+    if alive:
+        wait_until(lambda: refusals(servers["b"]), "a to be refused")
+        servers["a"].stop()
+    servers["a"].command("join", "--token", servers.token("a", "b")["token"])
+    servers.start("a")
+    servers.wait_until_all_answer("b")
+    servers.wait_until_all_answer("a")
+
+
+def test_logs_are_followed_on_all_servers(make_servers):
+    servers = make_servers("a", "b")
+    site = servers["a"]
+    with subprocess.Popen([str(site.binary), "logs", "--file", str(site.file), "--access", "-f"],
+                          env=site.environment, stdout=subprocess.PIPE, text=True) as following:
+        try:
+            wait_until(lambda: servers["b"].get("/followed-1").status, "an answer of b")
+            seen = ""
+            end = time.monotonic() + 20
+            while "/followed-2" not in seen and time.monotonic() < end:
+                if "/followed-1" in seen:
+                    servers["a"].get("/followed-2")
+                seen += following.stdout.readline()
+        finally:
+            following.kill()
+    assert any(line.startswith("b  ") and "/followed-1" in line for line in seen.splitlines())
+    assert any(line.startswith("a  ") and "/followed-2" in line for line in seen.splitlines())
+    lines = [line for line in seen.splitlines() if "/followed-1" in line]
+    assert len(lines) == 1, lines
