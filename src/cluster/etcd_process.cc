@@ -279,7 +279,11 @@ void EtcdProcess::take_line(std::string line) {
       log_.warning("etcd said more than is logged", {{"lines", turn_lines_ - kLogLinesMax}});
     turn_ = reactor_.now();
     turn_lines_ = 0;
+    said_now_.clear();
   }
+  // What it says again and again is logged once a turn.
+  if (line == said_now_) return;
+  said_now_ = line;
   if (++turn_lines_ <= kLogLinesMax) log_.info("etcd says", {{"line", line}});
   // Of etcd 3.4, which then ends; it has no other way to tell.
   if (line.find("the member has been permanently removed from the cluster") != std::string::npos)

@@ -116,6 +116,7 @@ class EtcdProcess {
   std::deque<std::string> lines_;
   Time turn_;
   int turn_lines_ = 0;
+  std::string said_now_;  // the last line of this turn
   uint32_t starts_ = 0;
   uint32_t short_lives_ = 0;
   bool removed_ = false;

@@ -157,6 +157,8 @@ class SharedState final : public State {
   Time looked_;
   bool lost_said_ = false;
   std::optional<Time> renew_due_;
+  Time refused_;  // when etcd refused a change of its members last
+  std::optional<Time> refused_since_;
   std::string said_;  // the last trouble that was logged, so that it is logged once
   void say(const char* text, const Error& error);
   Event wake_;

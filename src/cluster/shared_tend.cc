@@ -16,6 +16,10 @@ constexpr Duration kStepMax = std::chrono::seconds(3);
 constexpr Duration kMoveMax = std::chrono::seconds(10);
 // Commits that may still be on their way to the disk when a move begins, and more.
 constexpr Version kMoveGap = 1 << 16;
+// Between two tries to change etcd's members, and how long they are all refused before
+// another way is tried.
+constexpr Duration kRefusedPause = std::chrono::seconds(1);
+constexpr Duration kStuckMax = std::chrono::seconds(8);
 // Between two voters that start etcd anew.
 constexpr Duration kRenewPause = std::chrono::seconds(5);
 
@@ -364,9 +368,15 @@ Task<bool> SharedState::change_members(Placement wanted) {
   const std::optional<EtcdStep> step = next_step(*members, peers, lost);
   co_await publish_voters(*members);
   if (!step) co_return peers.size() == wanted.holders.size();
+  if (reactor_.now() - refused_ < kRefusedPause) co_return false;
   EtcdStep next = *step;
   Result<void> done = co_await carry_out(voter->client, std::move(next), deadline);
-  std::optional<EtcdStep> instead = done ? std::nullopt : step_instead(*step, *members, peers);
+  if (done) refused_since_.reset();
+  if (!done) refused_ = reactor_.now();
+  if (!done && !refused_since_) refused_since_ = refused_;
+  // Etcd also takes nobody in for the first five seconds after a member was away.
+  const bool stuck = !done && reactor_.now() - *refused_since_ > kStuckMax;
+  std::optional<EtcdStep> instead = stuck ? step_instead(*step, *members, peers) : std::nullopt;
   if (instead) done = co_await carry_out(voter->client, std::move(*instead), deadline);
   if (done) log_.info("etcd's members change", {{"members", uint64_t{members->size()}}});
   if (!done) co_return false;
