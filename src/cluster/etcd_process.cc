@@ -133,6 +133,9 @@ std::vector<std::string> etcd_arguments(const EtcdOptions& options) {
   arguments.push_back("--peer-key-file=" + options.key_file);
   arguments.push_back("--peer-trusted-ca-file=" + options.authorities_file);
   arguments.push_back("--peer-client-cert-auth=true");
+  // A peer is known by its authority and its name. The address that it comes from may be
+  // another one of its machine than the one that is in its certificate.
+  arguments.push_back("--experimental-peer-skip-client-san-verification=true");
   if (!options.revocations_file.empty()) arguments.push_back("--peer-crl-file=" + options.revocations_file);
   if (!options.peer_name.empty()) arguments.push_back("--peer-cert-allowed-hostname=" + options.peer_name);
   return arguments;

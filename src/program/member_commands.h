@@ -15,7 +15,9 @@
 //      "servers": [{"name": "web2", "address": "10.0.0.12", "roles": ["app", "web"], "joined": true,
 //                   "answers": true, "clock_ahead_seconds": 0.1,
 //                   "status": {"server": "web2", "controller": {…}, "certificate_seconds": 250000.0,
-//                              "authority": false, "roles": [...], "shared_version": 17, "problem": "…"},
+//                              "authority": false, "roles": [...], "shared_version": 17,
+//                              "shared": {"keeper": "coordinator", "holders": ["web1"], "heard": true},
+//                              "problem": "…"},
 //                   "error": "…"}]}
 //     "controller" is the answer of that server's controller to `status`; "error" says why a
 //     server does not answer.

@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::chrono::seconds kStatusTimeout{3};
 constexpr std::chrono::seconds kLogsTimeout{10};
+// Longer than any of its holders may take to answer (shared_state.h).
+constexpr std::chrono::seconds kHeardLately{10};
 constexpr size_t kLogBytesMax = 8 << 20;
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -55,6 +57,9 @@ Task<std::string> Member::own_status() {
   json["certificate_seconds"] = std::chrono::duration<double>(own_->identity.expires - wall()).count();
   json["authority"] = authority_.has_value();
   json["roles"] = own_->identity.roles;
+  json["shared"] = {{"keeper", cluster::name_of(state_->placement().keeper)},
+                    {"holders", state_->placement().holders},
+                    {"heard", state_->heard(kHeardLately)}};
   json["shared_version"] = state_->copy().entries().version();
   if (!listen_problem_.empty()) json["problem"] = listen_problem_;
   co_return text_of(json);

@@ -453,3 +453,20 @@ def test_logs_are_followed_on_all_servers(make_servers):
     assert any(line.startswith("a  ") and "/followed-2" in line for line in seen.splitlines())
     lines = [line for line in seen.splitlines() if "/followed-1" in line]
     assert len(lines) == 1, lines
+
+
+def test_with_three_servers_any_one_may_be_away(make_servers):
+    """What they share moves to etcd on all three; without the founder the site is governed on."""
+    servers = make_servers("a", "b", "c")
+    wait_until(lambda: all(site.find("etcd") for site in servers.values()), "etcd on all three", 60, pace=0.2)
+    shared = lambda on: servers.seen_from(on)[on]["status"]["shared"]  # noqa: E731
+    wait_until(lambda: shared("c")["keeper"] == "etcd" and len(shared("c")["holders"]) == 3, "the move", 60, pace=0.2)
+    wait_until(lambda: (servers.cluster("b") / "authority.pem").exists(), "the authority's key on b")
+    servers["a"].stop()
+    with Load(servers["b"].port) as load:
+        servers["b"].command("revoke", "c")
+        wait_until(lambda: not servers.seen_from("b")["c"]["joined"], "c to be out", 20)
+        load.until(20)
+    assert not load.result.failures, load.result
+    servers.start("a")
+    servers.wait_until_all_answer("b", ["a", "b"])
