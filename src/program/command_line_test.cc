@@ -82,7 +82,7 @@ TEST(CommandLine, AMistypedCommandIsGuessed) {
 }
 
 TEST(CommandLine, CommandsOfLaterStepsAreKnown) {
-  EXPECT_THAT(left({"apply"}).error, HasSubstr("`apply` is not in this version: comes with step 1"));
+  EXPECT_THAT(left({"firewall"}).error, HasSubstr("`firewall` is not in this version: comes with step 2"));
   EXPECT_THAT(left({"drill", "--fast"}).error, HasSubstr("comes with step 3"));
   EXPECT_THAT(left({"dril"}).error, HasSubstr("did you mean `drill`?"));
 }

@@ -66,7 +66,6 @@ def test_the_version(tmp_path):
     "words, said",
     [
         (["staus"], "did you mean `status`?"),
-        (["apply"], "comes with step 1"),
         (["lab", "upp"], "did you mean `up`?"),
         (["firewall"], "comes with step 2"),
         (["drill"], "comes with step 3"),
