@@ -309,10 +309,7 @@ Done Bringer::run() {
   std::erase_if(servers, [](const PlannedMachine& machine) { return machine.kind != MachineKind::kServer; });
   if (Done done = bring_servers(servers); !done) return done;
   if (!order_.deploy) return {};
-  for (const PlannedMachine& server : servers) {
-    if (has_release(server)) continue;
-    if (Done done = deploy(server); !done) return done;
-  }
+  if (Done done = deploy(servers[0]); !done) return done;
   for (const PlannedMachine& server : servers) {
     if (Done done = wait_for_release(server); !done) return done;
   }
