@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import time
 
 import pytest
@@ -106,6 +107,24 @@ def test_one_server_becomes_two_and_visitors_do_not_notice(make_lab):
     assert not visitors.result.failures, visitors.result
 
 
+def test_a_new_server_joins_and_serves_and_visitors_do_not_notice(make_lab):
+    lab = make_lab(servers={"web1": ["web"], "web2": ["web"]},
+                   beside={"machines.web3": {"address": "10.0.0.13", "terrace": True}})
+    text = lab.exec("web2", "cat", "/etc/terrace/site.toml").stdout
+    lab.write("web2", "/root/new.toml", text + '\nweb3 = { address = "10.0.0.13", roles = ["web"] }\n')
+    with lab.visitors(rate=40) as visitors:
+        visitors.until(20)
+        said = lab.exec("web2", "terrace", "apply", "/root/new.toml", "--file", "/etc/terrace/site.toml").stdout
+        assert "`web3` joins" in said, said
+        join(lab, "web3", "web2")
+        wait_until_all_serve(lab, THREE)
+        wait_until(lambda: lab.get("http://web3/").stdout == "hello\n", "the release on web3", 20.0)
+        with lab.visitors(rate=20, addresses=["10.0.0.13"]) as new:
+            new.until(20)
+        visitors.until(20)
+    assert not visitors.result.failures and not new.result.failures, (visitors.result, new.result)
+
+
 # ---- who is refused
 
 REFUSED = {
@@ -124,10 +143,15 @@ def ports_of(lab: Lab, server: str) -> set[int]:
     return {int(port) for address, port in heard if not address.startswith(("127.", "[::1]"))}
 
 
-def test_nobody_without_a_certificate_of_the_site_gets_an_answer_on_any_port(make_lab):
+def test_nobody_but_servers_of_the_site_gets_an_answer_on_any_port(make_lab):
     lab = make_lab(servers=FOUR)
     wait_for_etcd(lab)
     certificates = Certificates(lab)
+    refuse_all_strangers(lab, certificates)
+    refuse_revoked(lab, certificates)
+
+
+def refuse_all_strangers(lab: Lab, certificates: Certificates):
     for server in THREE:
         assert ports_of(lab, server) == {80, 7400, 7401}
     assert ports_of(lab, "web4") == {80, 7400}
@@ -168,10 +192,8 @@ def refuse_strangers(lab: Lab, server: str, port: int, certificates: Certificate
         assert good["answer"].startswith("HTTP/1.1"), good
 
 
-def test_a_revoked_server_is_out_of_every_port_within_a_second(make_lab):
-    lab = make_lab(servers=FOUR)
-    wait_for_etcd(lab)
-    certificates = Certificates(lab)
+def refuse_revoked(lab: Lab, certificates: Certificates):
+    """Within a second, on every port."""
     stolen = certificates.of("web3")
     for port in (7400, 7401):
         assert probe(lab, "web3", "web2", port, request="status", **stolen)["answer"]
@@ -194,6 +216,7 @@ def test_a_revoked_server_is_out_of_every_port_within_a_second(make_lab):
 
 def test_nothing_of_what_servers_tell_each_other_can_be_read_on_the_network(make_lab):
     planted = {"a comment of the site file": "planted-in-the-site-file", "a secret": "planted-secret-value",
+               "a file of the release": "planted-in-the-release",
                "a key of the shared state": "servers/web2", "another one": "history/", "a third": "voters"}
     site = """
 # planted-in-the-site-file
@@ -216,6 +239,11 @@ files = "public"
         lab.power_on("web3")
         wait_until_all_serve(lab, THREE)
         lab.terrace("web2", "logs", "--terrace", check=False)
+        lab.write("web1", "/root/site/public/planted.txt", planted["a file of the release"])
+        lab.shell("web1", "sed 's/shop/shop2/' /etc/terrace/site.toml > /root/new.toml")
+        lab.terrace("web1", "apply", "/root/new.toml")
+        lab.terrace("web1", "deploy", "/root/site")
+        assert lab.shell("web3", "cat /var/lib/terrace/releases/*/public/planted.txt") == planted["a file of the release"]
         # The control: what is not encrypted is found.
         assert lab.get("http://web1/", "-H", "X-Planted: seen-in-the-clear").returncode == 0
     assert b"seen-in-the-clear" in capture.bytes and len(capture.bytes) > 20_000
@@ -251,7 +279,8 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FAULTS if os.environ.get("SOAK_SECONDS") else ["killed"])
+@pytest.mark.soak
 def test_visitors_do_not_notice_what_happens_to_those_who_hold_the_state(make_lab, fault):
     lab = make_lab(servers=FOUR)
     wait_for_etcd(lab)
@@ -298,7 +327,7 @@ def test_a_server_whose_clock_is_a_day_ahead_is_named_and_works(make_lab):
         assert "behind ours" in lab.terrace("web2", "status").stdout
         before = len(log_of(lab, "web2"))
         # Who is ahead asks for a certificate, and the others accept it.
-        visitors.stay(5.0)
+        visitors.stay(3.0)
         assert all_answer(lab, "web2", THREE) and all_answer(lab, "web3", THREE)
         assert log_of(lab, "web2")[before:].count("has a new certificate") <= 1
     assert not visitors.result.failures, visitors.result
