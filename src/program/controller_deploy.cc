@@ -221,6 +221,8 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
   if (prepared && !deploy.rollback) prepared = release_file().prepare(kBack, deploy.back);
   if (!prepared) co_return "releases.json cannot be written: " + describe(prepared.error());
   deploy.bake.old_recipe = recipe_of(*site_);
+  // Where nothing has served yet there is nothing to compare with.
+  deploy.bakes = deploy.bakes && !awaits_release();
   deploy.bake.fresh_recipe = recipe_of(*deploy.site);
   deploy.bake.old_before = co_await fresh_figures_of(deploy.bake.old_recipe);
   deploy.bake.old_ends = ends_in_a_row();
