@@ -71,6 +71,8 @@ class SharedState final : public State {
   // Other authorities are trusted from now on: etcd here is started anew, the voters one
   // after the other.
   void renew_etcd();
+  // Until etcd here trusts them: before that no other voter may show a certificate of theirs.
+  bool renewing_etcd() const;
   // Makes this server the coordinator with what its last copy holds. For a person to
   // decide: only when those who held the state are lost for good, as what they answered
   // last may be missing. kUnavailable: somebody still holds it, or was heard or could have
@@ -157,7 +159,8 @@ class SharedState final : public State {
   Time looked_;
   bool lost_said_ = false;
   std::optional<Time> renew_due_;
-  Time refused_;  // when etcd refused a change of its members last
+  uint32_t renew_from_ = 0;  // etcd's starts when it was told to start anew
+  Time refused_;             // when etcd refused a change of its members last
   std::optional<Time> refused_since_;
   std::string said_;  // the last trouble that was logged, so that it is logged once
   void say(const char* text, const Error& error);

@@ -131,6 +131,8 @@ bool SharedState::start_etcd(std::vector<EtcdPeer> peers, bool founds) {
     started = voter->process.start(std::move(options));
     if (started) {
       voter_ = std::move(voter);
+      renew_due_.reset();
+      renew_from_ = 0;
     } else {
       ++voters_closing_;
       scope_.spawn(close_voter(std::move(voter), false));
@@ -152,6 +154,11 @@ void SharedState::renew_etcd() {
   renew_due_ = reactor_.now() + kRenewPause * place;
 }
 
+bool SharedState::renewing_etcd() const {
+  if (!voter_) return false;
+  return renew_due_ || voter_->process.starts() == renew_from_ || !voter_->state.has_majority();
+}
+
 void SharedState::tend_running_etcd(const EtcdPeer* own, const std::vector<EtcdPeer>& voters, bool wanted) {
   remote_.learn(voter_->state.view().placement);
   // Who is to come in, or coordinates and lets others in, is among the voters of the key.
@@ -169,6 +176,7 @@ void SharedState::tend_running_etcd(const EtcdPeer* own, const std::vector<EtcdP
     voter_->process.restart(etcd_options(voters));
   } else if (renew_due_ && reactor_.now() >= *renew_due_) {
     renew_due_.reset();
+    renew_from_ = voter_->process.starts();
     voter_->process.restart(etcd_options(own != nullptr ? std::vector{*own} : std::vector<EtcdPeer>()));
   }
 }

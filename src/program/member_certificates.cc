@@ -391,6 +391,8 @@ Task<std::string> Member::fetch_authority() {
 
 // Others see in the shared state whom we trust and who has signed our certificate.
 Task<void> Member::report_trust() {
+  // Certificates of a new authority are made when all have said that they trust it.
+  if (state_->renewing_etcd()) co_return;
   std::vector<std::string> trusts;
   for (const certificates::Fingerprint& each : trust_->fingerprints()) trusts.push_back(each.print());
   const std::string signer = own_signer();

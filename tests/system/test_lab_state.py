@@ -1,6 +1,7 @@
 """What the servers share, in a lab of four servers: three of them are voters of etcd."""
 
 import json
+import time
 
 import pytest
 from harness import wait_until
@@ -76,6 +77,30 @@ def test_voters_go_in_turn_and_together_and_no_visitor_notices(four):
     failures = visitors.result.failures
     assert {why for _, why in failures} <= {"closed without an answer"} and len(failures) <= 5, failures
     assert visitors.result.longest_gap < 1.0
+
+
+def test_a_new_authority_takes_over_and_the_state_is_there_all_the_time(four):
+    def fingerprint() -> set[str]:
+        words = four.terrace("web1", "certificates").stdout.split()
+        return {word for word in words if len(word) == 16 and set(word) <= set("0123456789abcdef")}
+
+    before = fingerprint()
+    four.terrace("web2", "certificates", "rotate")
+    longest, end = 0.0, time.monotonic() + 120.0
+    while fingerprint() & before - {site_id(four)} and time.monotonic() < end:
+        begin = time.monotonic()
+        four.terrace("web4", "token", "spare")
+        longest = max(longest, time.monotonic() - begin)
+    print("the longest change took %.2f s" % longest)
+    assert time.monotonic() < end, four.terrace("web1", "certificates").stdout
+    assert longest < 6.0  # three times what an election and a question to the next voter take
+    # Etcds that were started anew once more trust the new one alone.
+    for server in VOTERS:
+        changes(four, server)
+
+
+def site_id(lab) -> str:
+    return lab.terrace("web1", "certificates").stdout.split()[1].rstrip(",")
 
 
 def cut(lab):
