@@ -141,7 +141,8 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> issue(std::string server, std::string request, std::string& certificate);
   Task<std::string> answer_renew(PeerTalk& talk);
   Task<std::string> answer_authority_key(PeerTalk& talk);
-  void take_authority(const std::string& text);
+  void take_authority(const std::string& text, cluster::Version version);
+  cluster::Version trust_version() const;
   void take_revoked(const std::string& text);
   void write_revocations();
   Task<void> keep_authority();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr int kAttemptsMax = 5;
 constexpr size_t kKeyBytesMax = 64 << 10;
+constexpr size_t kNumberBytesMax = 32;
 constexpr std::chrono::seconds kAuthorityRetry{2};
 // Of one server, that have not ended. None of them is forgotten: it could not be revoked.
 constexpr size_t kCertificatesMax = 1024;
@@ -327,9 +329,22 @@ void Member::write_revocations() {
 
 // ---- the authority's key and certificate
 
-void Member::take_authority(const std::string& text) {
+// Of the newest authority that this server has ever taken.
+cluster::Version Member::trust_version() const {
+  const Result<std::string> text = read_file(trust_version_file(folders_), kNumberBytesMax);
+  return text ? std::strtoll(text->c_str(), nullptr, 10) : 0;
+}
+
+// The last copy is written a moment after what is in it was taken: after a power cut it may
+// be older. To trust what it says would be to refuse those that have gone on since.
+void Member::take_authority(const std::string& text, cluster::Version version) {
   const Result<AuthorityValue> value = parse_authority(text);
   if (!value) return log_.error("the authority cannot be read");
+  if (version < trust_version()) return;
+  if (const Result<void> kept =
+          write_file(trust_version_file(folders_), std::to_string(version) + "\n", 0600);
+      !kept)
+    return log_.error("the trusted authorities cannot be written", {{"error", describe(kept.error())}});
   authority_value_ = *value;
   const Result<certificates::Bundle> bundle = certificates::Bundle::parse(value->bundle);
   if (!bundle || bundle->site() != identity_->site) return log_.error("the authority is of another site");

@@ -96,7 +96,8 @@ std::string peer_address(const topology::Site& site, const topology::Server& ser
 std::string state_folder(const Folders& folders) { return cluster_folder(folders) + "/state"; }
 
 Result<void> forget_shared_state(const Folders& folders) {
-  for (const std::string& folder : {state_folder(folders), cluster_folder(folders) + "/etcd"}) {
+  for (const std::string& folder :
+       {state_folder(folders), cluster_folder(folders) + "/etcd", trust_version_file(folders)}) {
     std::error_code error;
     std::filesystem::remove_all(folder, error);
     if (error) return fail_system("remove", error.value());
@@ -107,6 +108,8 @@ Result<void> forget_shared_state(const Folders& folders) {
 std::string next_folder(const Folders& folders) { return cluster_folder(folders) + "/next"; }
 
 std::string revocations_file(const Folders& folders) { return cluster_folder(folders) + "/revoked.pem"; }
+
+std::string trust_version_file(const Folders& folders) { return cluster_folder(folders) + "/trust.version"; }
 
 std::string secret_versions_file(const Folders& folders) { return cluster_folder(folders) + "/secrets.json"; }
 

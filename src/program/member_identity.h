@@ -45,6 +45,8 @@ Result<void> forget_shared_state(const Folders& folders);
 // The new authority during a rotation, and the revocations for etcd.
 std::string next_folder(const Folders& folders);
 std::string revocations_file(const Folders& folders);
+// Of the shared state, in which the trusted authorities stand that this server has taken.
+std::string trust_version_file(const Folders& folders);
 // Which version of each secret this server has.
 std::string secret_versions_file(const Folders& folders);
 

@@ -82,7 +82,7 @@ Task<void> Member::follow_shared() {
 }
 
 void Member::take_shared(const cluster::Entry& entry) {
-  if (entry.key == kAuthorityKey) return take_authority(entry.value);
+  if (entry.key == kAuthorityKey) return take_authority(entry.value, entry.version);
   if (entry.key == kRevokedKey) return take_revoked(entry.value);
   if (entry.key == kSecretsKey) return take_secrets(entry.value);
   if (entry.key.starts_with("servers/")) {

@@ -470,3 +470,18 @@ def test_with_three_servers_any_one_may_be_away(make_servers):
     assert not load.result.failures, load.result
     servers.start("a")
     servers.wait_until_all_answer("b", ["a", "b"])
+
+
+def test_an_older_last_copy_does_not_take_a_new_authority_back(make_servers):
+    """As after a power cut: the authorities that b trusts are on its disk, its copy of what they share is not yet."""
+    servers = make_servers("a", "b")
+    copy = servers.cluster("b") / "state/last-copy"
+    wait_until(copy.exists, "a copy on b")
+    before = copy.read_bytes()
+    servers["a"].command("certificates", "rotate")
+    wait_until(lambda: certificates(servers, "b").get("generation") == 2, "the second generation", 40, pace=0.2)
+    servers["b"].stop()
+    copy.write_bytes(before)
+    servers.start("b")
+    servers.wait_until_all_answer("a")
+    servers.wait_until_all_answer("b")
