@@ -110,6 +110,10 @@ const char* text_of(Reason reason) {
       return "the certificate is of another server than the one that was called";
     case Reason::kWrongRole:
       return "the certificate has not the role that this needs";
+    case Reason::kNotListed:
+      return "the site file on this server does not name it";
+    case Reason::kRoleNotListed:
+      return "the site file on this server does not give it the role that this needs";
   }
   return "";
 }

@@ -70,6 +70,9 @@ enum class Reason : uint8_t {
   kWrongSite,
   kWrongServer,
   kWrongRole,  // said by whoever knows which role a request needs
+  // And by whoever knows the site file:
+  kNotListed,
+  kRoleNotListed,
 };
 // For a log: "the certificate has expired, or a clock is wrong".
 const char* text_of(Reason reason);

@@ -26,7 +26,8 @@ class Echo final : public Answerer {
  public:
   Task<void> answer(Channel& channel, Asker asker, std::string name, std::string) override {
     const Askers askers = name == "join" ? Askers{.strangers = true} : Askers{.roles = kAppOnly};
-    const auto reason = refusal(askers, asker);
+    const Listed listed = asker.identity ? Listed(asker.identity->roles) : std::nullopt;
+    const auto reason = refusal(askers, asker, listed);
     asked.push_back(std::string(asker.name()) + " " + name + (reason ? " refused" : ""));
     std::string data;
     if (name == "data") {

@@ -15,14 +15,24 @@ std::string Asker::address() const {
   return std::string(from.ip.print(text));
 }
 
-std::optional<certificates::Reason> refusal(const Askers& askers, const Asker& who) {
+std::optional<certificates::Reason> refusal(const Askers& askers, const Asker& who, const Listed& listed) {
   if (askers.strangers) return std::nullopt;
   if (!who.identity) return certificates::Reason::kNoCertificate;
-  const bool any = askers.roles.empty() || std::ranges::any_of(askers.roles, [&](std::string_view role) {
-                     return who.identity->has_role(role);
-                   });
-  if (any) return std::nullopt;
-  return certificates::Reason::kWrongRole;
+  if (!listed && !askers.unlisted) return certificates::Reason::kNotListed;
+  if (askers.roles.empty()) return std::nullopt;
+  const auto said = [&](std::string_view role) { return who.identity->has_role(role); };
+  const auto given = [&](std::string_view role) {
+    return said(role) && listed && std::ranges::find(*listed, role) != listed->end();
+  };
+  if (std::ranges::any_of(askers.roles, given)) return std::nullopt;
+  return std::ranges::any_of(askers.roles, said) ? certificates::Reason::kRoleNotListed
+                                                 : certificates::Reason::kWrongRole;
+}
+
+bool says_too_much(const certificates::Identity& identity, const Listed& listed) {
+  return !listed || std::ranges::any_of(identity.roles, [&](const std::string& role) {
+    return std::ranges::find(*listed, role) == listed->end();
+  });
 }
 
 }  // namespace terrace::cluster

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "certificates/identity.h"
 #include "certificates/verifier.h"
@@ -31,11 +32,20 @@ struct Asker {
 struct Askers {
   // Whoever knows the address, too: the request proves itself.
   bool strangers = false;
+  // A server that the site file does not name, no more or not yet, too.
+  bool unlisted = false;
   // One of these roles is needed; none: every member of the site may ask.
   std::span<const std::string_view> roles;
 };
 
-// Why it may not ask, or nothing.
-std::optional<certificates::Reason> refusal(const Askers& askers, const Asker& who);
+// The roles that the site file which this server has accepted gives a server; nothing when
+// it has no entry there.
+using Listed = std::optional<std::vector<std::string>>;
+
+// Why it may not ask, or nothing. A role counts that its certificate says and the file, too:
+// a certificate outlives the entry that it was made for.
+std::optional<certificates::Reason> refusal(const Askers& askers, const Asker& who, const Listed& listed);
+// Whether it is more than the file says now.
+bool says_too_much(const certificates::Identity& identity, const Listed& listed);
 
 }  // namespace terrace::cluster

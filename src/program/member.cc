@@ -131,6 +131,7 @@ bool Member::use_site(std::string text) {
   site_changed_.ring();
   address_changed_.ring();
   renew_now_.ring();
+  end_unlisted();
   if (state_) use_servers();
   return true;
 }

@@ -100,7 +100,6 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   // member_state.cc: what the servers share
   void open_state();
   void use_servers();
-  std::vector<std::string> joined_servers() const;
   bool shall_vote(const std::string& server) const;
   Task<void> follow_shared();
   void take_shared(const cluster::Entry& entry);
@@ -111,12 +110,21 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<void> answer(cluster::Channel& channel, cluster::Asker asker, std::string name,
                     std::string message) override;
   void met(const cluster::Hello& theirs, std::chrono::milliseconds clock_difference) override;
+  void say_request_refused(const cluster::Asker& asker, std::string_view request, std::string_view why);
   Task<Result<Reply>> ask_server(Asking asking);
   Task<void> ask_into(Asking asking, ServerReply& reply);
   // All of them at the same time.
   Task<std::vector<ServerReply>> ask_all(std::vector<std::string> servers, std::string message,
                                          Duration limit, size_t data_bytes_max);
   std::vector<std::string> other_servers() const;
+
+  // member_listed.cc: what the site file leaves of a certificate
+  cluster::Listed listed(const std::string& server) const;
+  cluster::Listed listed(const cluster::Asker& asker) const;
+  std::optional<certificates::Reason> refusal(const cluster::Askers& askers,
+                                              const cluster::Asker& asker) const;
+  void end_unlisted();
+  std::string objection_to_unlisted(const cluster::Asker& asker, const std::string& request) const;
 
   // member_join.cc: tokens, and who comes with one
   Task<std::string> answer_token(std::string line, Conversation& conversation);
@@ -131,7 +139,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
 
   // member_certificates.cc: certificates, revocations, the authority's key
   Result<std::string> sign(const certificates::Request& request, const topology::Server& server,
-                           IssuedCertificate& issued) const;
+                           std::chrono::milliseconds life, IssuedCertificate& issued) const;
   std::chrono::milliseconds certificate_life() const;
   Task<void> keep_certificate();
   bool certificate_is_outdated() const;
@@ -151,6 +159,12 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_revoke(std::string line, Conversation& conversation);
   Task<std::string> take_over_from(std::string server, cluster::Version seen);
 
+  // member_ended.cc: certificates that have ended
+  bool certificate_has_ended() const;
+  Task<std::string> issue_to_ended(std::string server, std::string request, std::string& certificate);
+  Task<std::string> answer_renew_ended(PeerTalk& talk);
+  Task<void> record_unrecorded();
+
   // member_rotation.cc
   Task<std::string> answer_certificates(std::string line, Conversation& conversation);
   Task<std::string> answer_rotate(std::string line, Conversation& conversation);
@@ -160,6 +174,9 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<void> advance_rotation();
   bool all_servers(bool (*hold)(const ServerValue& server, const std::string& fingerprint)) const;
   void promote_next();
+  const certificates::Authority* next_signer() const;
+  std::string why_rotation_is_stuck(const AuthorityValue& value, const cluster::Snapshot& all) const;
+  Task<void> give_up_stuck_rotation();
 
   // member_site.cc: the site as a whole
   Task<std::string> answer_ping(std::string line, Conversation& conversation);
@@ -291,6 +308,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   // may hold one.
   std::shared_ptr<const topology::Site> site_;
   std::string site_text_;
+  std::shared_ptr<const topology::Site> site_without_us_;  // the newest one, when it does not name us
   Alarm site_changed_;
 
   std::optional<MemberIdentity> identity_;
@@ -302,6 +320,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   std::optional<certificates::Authority> next_authority_;  // during a rotation, on one
   certificates::Revocations revocations_;
   cluster::Credentials credentials_;
+  cluster::Credentials stranger_;  // without our certificate
   cluster::ChannelServer channel_;
   std::string listening_;  // the address
   std::string listen_problem_;
@@ -315,6 +334,13 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Alarm secrets_changed_;
   Alarm renew_now_;
   Alarm authority_changed_;
+  struct Unrecorded {
+    std::string server;
+    IssuedCertificate certificate;
+  };
+  std::vector<Unrecorded> unrecorded_;          // signed by the last copy
+  std::map<std::string, Time> ended_answered_;  // of servers that have joined
+  Time site_was_off_;                           // for longer than certificates hold
   bool shared_known_ = false;
   bool rotation_begins_ = false;
 

@@ -28,6 +28,7 @@ constexpr size_t kCertificatesMax = 1024;
 // While the certificate does not say what it should.
 constexpr Duration kOutdatedPause = std::chrono::seconds(1);
 constexpr Duration kOutdatedPauseMax = std::chrono::minutes(1);
+constexpr Duration kEndedPauseMax = std::chrono::seconds(5);
 constexpr Duration kCopyPause = std::chrono::milliseconds(20);
 constexpr Duration kTakeOverPause = std::chrono::milliseconds(200);
 constexpr std::chrono::seconds kCopyTimeout{15};
@@ -59,7 +60,7 @@ std::chrono::milliseconds Member::certificate_life() const { return site_->clust
 
 // Name and roles are ours to say.
 Result<std::string> Member::sign(const certificates::Request& request, const topology::Server& server,
-                                 IssuedCertificate& issued) const {
+                                 std::chrono::milliseconds life, IssuedCertificate& issued) const {
   const Result<net::Ip> address = net::Ip::parse(server.address);
   if (!address) return std::unexpected(address.error());
   const certificates::Subject subject{.server = server.name,
@@ -74,7 +75,7 @@ Result<std::string> Member::sign(const certificates::Request& request, const top
   const certificates::Authority& signer = next ? *next_authority_ : *authority_;
   if (trust_ && !trust_->trusts(signer.fingerprint()))
     return fail(Code::kUnavailable, "authority", "the key on this server is of one that is trusted no more");
-  Result<std::string> signed_one = signer.sign(request, subject, wall(), certificate_life());
+  Result<std::string> signed_one = signer.sign(request, subject, wall(), life);
   if (!signed_one) return signed_one;
   const Result<certificates::Identity> identity = certificates::read_identity_pem(*signed_one);
   if (!identity) return std::unexpected(identity.error());
@@ -104,7 +105,7 @@ Task<void> Member::keep_certificate() {
     // Whoever signs may not know yet what we know; it must not sign without end.
     if (certificate_is_outdated()) {
       co_await sleep(reactor_, pause);
-      pause = std::min(2 * pause, kOutdatedPauseMax);
+      pause = std::min(2 * pause, certificate_has_ended() ? kEndedPauseMax : kOutdatedPauseMax);
     } else {
       pause = kOutdatedPause;
     }
@@ -117,7 +118,8 @@ bool Member::certificate_is_outdated() const {
   const bool signing = authority_value_ && authority_value_->phase == RotationPhase::kSigning;
   const bool lacks_vote = shall_vote(identity_->server) &&
                           !certificates::has_dns_name(own_->certificates_pem, cluster::kVoterName);
-  return other_roles || lacks_vote || (signing && own_signer() != authority_value_->next);
+  return certificate_has_ended() || other_roles || lacks_vote ||
+         (signing && own_signer() != authority_value_->next);
 }
 
 // What we send has the authority's certificate behind our own.
@@ -148,14 +150,22 @@ Task<std::string> Member::renew() {
   std::string certificate;
   std::string problem = "no server that holds the authority's key is known";
   const std::vector<std::string> holders = signers();
+  const bool ended = certificate_has_ended();
   for (const std::string& holder : holders) {
     if (holder == identity_->server && authority_) {
-      problem = co_await issue(holder, *request, certificate);
+      if (ended) {
+        problem = co_await issue_to_ended(holder, *request, certificate);
+      } else {
+        problem = co_await issue(holder, *request, certificate);
+      }
       if (problem.empty()) break;
     }
     if (holder == identity_->server) continue;
     Asking asking{.server = holder,
-                  .message = text_of({{"request", "renew"}, {"certificate_request", *request}}),
+                  .message = text_of({{"request", ended ? "renew-ended" : "renew"},
+                                      {"server", identity_->server},
+                                      {"certificate_request", *request}}),
+                  .as_stranger = ended,
                   .deadline = soon()};
     const Result<Reply> reply = co_await ask_server(std::move(asking));
     if (reply && is_good(reply->message))
@@ -194,7 +204,7 @@ Task<std::string> Member::issue(std::string name, std::string text, std::string&
     if (value->certificates.size() >= kCertificatesMax)
       co_return "it has asked for very many certificates; the next one when one of them has ended";
     IssuedCertificate issued;
-    Result<std::string> signed_one = sign(*request, *server, issued);
+    Result<std::string> signed_one = sign(*request, *server, certificate_life(), issued);
     if (!signed_one) co_return describe(signed_one.error());
     value->certificates.push_back(issued);
     const cluster::Committed done =
@@ -374,7 +384,9 @@ Task<void> Member::keep_authority() {
       const std::string problem = co_await fetch_authority();
       if (!problem.empty()) log_.warning("the authority's key could not be fetched", {{"why", problem}});
     }
+    co_await record_unrecorded();
     co_await report_trust();
+    co_await give_up_stuck_rotation();
     co_await advance_rotation();
   }
 }

@@ -52,10 +52,15 @@ Result<void> Member::use_credentials() {
   options.side = net::TlsContext::Side::kClient;
   options.peer_certificate_optional = false;
   const auto asking = net::TlsContext::make(options);
+  options.certificates_pem.clear();
+  options.key_pem.clear();
+  const auto unnamed = net::TlsContext::make(options);
   if (!listening) return std::unexpected(listening.error());
   if (!asking) return std::unexpected(asking.error());
+  if (!unnamed) return std::unexpected(unnamed.error());
   credentials_ = {
       .listening = *listening, .asking = *asking, .server = own_->identity.server, .program = kVersion};
+  stranger_ = {.listening = {}, .asking = *unnamed, .server = {}, .program = kVersion};
   channel_.use(credentials_);
   return {};
 }

@@ -93,7 +93,8 @@ Result<void> Member::found_now(const std::string& server) {
   if (!trust) return std::unexpected(trust.error());
   authority_ = *std::move(authority);
   IssuedCertificate issued;
-  const Result<std::string> certificate = sign(*request, *find_server(*site_, server), issued);
+  const Result<std::string> certificate =
+      sign(*request, *find_server(*site_, server), certificate_life(), issued);
   if (!certificate) return std::unexpected(certificate.error());
 
   const ServerValue self{.key = request->key_hash(),

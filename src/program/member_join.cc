@@ -189,7 +189,7 @@ Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
     const Result<certificates::Request> request = certificates::Request::parse(asked.request);
     IssuedCertificate issued;
     const Result<std::string> certificate =
-        request ? sign(*request, *server, issued) : std::unexpected(request.error());
+        request ? sign(*request, *server, certificate_life(), issued) : std::unexpected(request.error());
     if (!certificate) co_return failure_line(describe(certificate.error()));
     if (before == nullptr) value.joined = wall();
     value.key = asked.key;

@@ -25,6 +25,8 @@ constexpr cluster::Askers kStrangers{.strangers = true};
 // A release may hold what only those who run it shall read.
 constexpr std::array<std::string_view, 2> kReleaseRoles{"app", "web"};
 constexpr cluster::Askers kReleases{.roles = kReleaseRoles};
+// What a server that lags, or is new, or was taken out needs to hear so (answer_state()).
+constexpr cluster::Askers kUnlisted{.unlisted = true};
 
 }  // namespace
 
@@ -33,7 +35,8 @@ std::span<const Member::PeerRequest> Member::peer_requests() {
   static constexpr std::array kAll{
       PeerRequest{"join", kStrangers, &Member::answer_join},
       PeerRequest{"renew", kMembers, &Member::answer_renew},
-      PeerRequest{"state", kMembers, &Member::answer_state},
+      PeerRequest{"renew-ended", kStrangers, &Member::answer_renew_ended},
+      PeerRequest{"state", kUnlisted, &Member::answer_state},
       PeerRequest{"token", kMembers, &Member::answer_peer_token},
       PeerRequest{"rotate", kMembers, &Member::answer_peer_rotate},
       PeerRequest{"authority-key", kMembers, &Member::answer_authority_key},
@@ -57,9 +60,8 @@ Task<void> Member::answer(cluster::Channel& channel, cluster::Asker asker, std::
   std::string answered;
   if (found == all.end()) {
     answered = failure_line(fmt::format("this server's version of Terrace does not know `{}`", name));
-  } else if (const auto reason = cluster::refusal(found->askers, asker)) {
-    channel_.say_refused(asker, fmt::format("`{}`: {}", name, certificates::text_of(*reason)),
-                         "refused a request of another server");
+  } else if (const auto reason = refusal(found->askers, asker)) {
+    say_request_refused(asker, name, certificates::text_of(*reason));
     answered = failure_line(fmt::format("`{}` is refused: {}", name, certificates::text_of(*reason)));
   } else {
     PeerTalk talk{.channel = channel, .asker = asker, .message = message};
@@ -69,6 +71,11 @@ Task<void> Member::answer(cluster::Channel& channel, cluster::Asker asker, std::
   if (!sent)
     log_.debug("another server did not take its answer",
                {{"who", asker.name()}, {"request", name}, {"error", describe(sent.error())}});
+}
+
+void Member::say_request_refused(const cluster::Asker& asker, std::string_view request,
+                                 std::string_view why) {
+  channel_.say_refused(asker, fmt::format("`{}`: {}", request, why), "refused a request of another server");
 }
 
 void Member::met(const cluster::Hello& theirs, std::chrono::milliseconds clock_difference) {
@@ -103,7 +110,8 @@ Task<Result<Reply>> Member::ask_server(Asking asking) {
   if (!address) co_return unreached("its address cannot be read");
   cluster::Call call(reactor_);
   const auto open = calls_.insert(calls_.end(), {asking.server, &call});
-  Result<void> done = co_await call.open(credentials_, asking.server, *address, asking.deadline);
+  const cluster::Credentials credentials = asking.as_stranger ? stranger_ : credentials_;
+  Result<void> done = co_await call.open(credentials, asking.server, *address, asking.deadline);
   const bool reached = done.has_value();
   if (reached) {
     met(call.theirs(), call.clock_difference());

@@ -8,6 +8,11 @@
 //
 // Each step is one compare-and-swap in the shared state, and what must not be lost is on
 // disk before it. A server that is down holds the rotation up, and nothing else.
+//
+// When the leader was revoked, was taken out of the site or has lost the new key, another
+// holder gives the rotation up: while all only trust the new authority it is dropped; when
+// it signs already, the rotation turns round, and goes to the authority that was there
+// before in the same way.
 
 #include <fmt/format.h>
 
@@ -131,15 +136,74 @@ Task<std::string> Member::begin_rotation_alone() {
   co_return text_of({{"ok", true}, {"fingerprint", value->next}});
 }
 
+// Those that were taken out of the site are not waited for: nobody accepts them any more.
 bool Member::all_servers(bool (*hold)(const ServerValue& server, const std::string& fingerprint)) const {
-  return std::ranges::all_of(servers_,
-                             [&](const auto& each) { return hold(each.second, authority_value_->next); });
+  return std::ranges::all_of(servers_, [&](const auto& each) {
+    return !listed(each.first) || hold(each.second, authority_value_->next);
+  });
+}
+
+// The authority that a rotation goes to, where this server has its key.
+const certificates::Authority* Member::next_signer() const {
+  const auto is_next = [&](const std::optional<certificates::Authority>& one) {
+    return one && one->fingerprint().print() == authority_value_->next;
+  };
+  if (is_next(next_authority_)) return &*next_authority_;
+  return is_next(authority_) ? &*authority_ : nullptr;
+}
+
+// Whoever leads it cannot end it; in words, or "".
+std::string Member::why_rotation_is_stuck(const AuthorityValue& value, const cluster::Snapshot& all) const {
+  if (value.phase == RotationPhase::kNone) return "";
+  const std::string& leader = value.next_holder;
+  if (all.find(server_key(leader)) == nullptr) return leader + " was revoked";
+  if (leader == identity_->server && next_signer() == nullptr) return leader + " has lost the new key";
+  const cluster::Entry* entry = all.find(kSiteKey);
+  const Result<cluster::SiteVersion> site =
+      entry != nullptr ? cluster::parse_site_version(entry->value) : fail(Code::kNotFound, "site");
+  // Our own file may be older than the one that names it.
+  if (site && site->text == site_text_ && !listed(leader)) return leader + " was taken out of the site";
+  return "";
+}
+
+// As a holder of the key that is trusted from before.
+Task<void> Member::give_up_stuck_rotation() {
+  const std::vector<std::string>& holders = authority_value_->holders;
+  const bool holds = authority_ && std::ranges::find(holders, identity_->server) != holders.end();
+  if (authority_value_->phase == RotationPhase::kNone || !holds) co_return;
+  const bool leads = authority_value_->next_holder == identity_->server;
+  if (leads ? next_signer() != nullptr
+            : listed(authority_value_->next_holder).has_value() &&
+                  servers_.contains(authority_value_->next_holder))
+    co_return;
+  const Result<cluster::Snapshot> all = co_await state_->list("", soon());
+  const cluster::Entry* entry = all ? all->find(kAuthorityKey) : nullptr;
+  Result<AuthorityValue> value =
+      entry != nullptr ? parse_authority(entry->value) : fail(Code::kNotFound, "authority");
+  if (!value) co_return;
+  const std::string why = why_rotation_is_stuck(*value, *all);
+  const std::string own = authority_->fingerprint().print();
+  const Result<certificates::Bundle> bundle = certificates::Bundle::parse(value->bundle);
+  if (why.empty() || !bundle || value->next == own || !bundle->trusts(authority_->fingerprint())) co_return;
+  if (value->phase == RotationPhase::kTrusting) {
+    value->bundle = authority_->certificate_pem();
+    value->phase = RotationPhase::kNone;
+    value->next.clear();
+    value->next_holder.clear();
+  } else {
+    value->next = own;
+    value->next_holder = identity_->server;
+  }
+  const cluster::Committed done = co_await state_->put(entry->key, to_json(*value), entry->version, soon());
+  if (done.done())
+    log_.warning("the rotation is given up: the authority of before stays; begin another one",
+                 {{"why", why}, {"fingerprint", own}});
 }
 
 Task<void> Member::advance_rotation() {
   const AuthorityValue& known = *authority_value_;
   if (known.phase == RotationPhase::kNone || known.next_holder != identity_->server) co_return;
-  if (!next_authority_ || next_authority_->fingerprint().print() != known.next) co_return;
+  if (next_signer() == nullptr) co_return;
   const bool trusting = known.phase == RotationPhase::kTrusting;
   if (!all_servers(trusting ? trusts_it : is_signed_by_it)) co_return;
   const Result<std::optional<cluster::Entry>> entry =
@@ -151,13 +215,16 @@ Task<void> Member::advance_rotation() {
   const Result<cluster::Snapshot> all = co_await state_->list("servers/", soon());
   if (!all) co_return;
   for (const cluster::Entry& each : all->entries) {
+    if (!listed(each.key.substr(server_key("").size()))) continue;
     const Result<ServerValue> server = parse_server(each.value);
     if (!server || !(trusting ? trusts_it : is_signed_by_it)(*server, value->next)) co_return;
   }
   if (trusting) {
     value->phase = RotationPhase::kSigning;
   } else {
-    value->bundle = next_authority_->certificate_pem();
+    const certificates::Authority* next = next_signer();
+    if (next == nullptr) co_return;
+    value->bundle = next->certificate_pem();
     value->phase = RotationPhase::kNone;
     value->generation += 1;
     value->next.clear();

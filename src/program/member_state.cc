@@ -30,20 +30,14 @@ void Member::open_state() {
   if (state_->placement().generation < identity_->placement.generation) state_->join(identity_->placement);
 }
 
-std::vector<std::string> Member::joined_servers() const {
-  std::vector<std::string> names;
-  for (const topology::Server& server : site_->servers) {
-    if (servers_.contains(server.name)) names.push_back(server.name);
-  }
-  return names;
-}
-
-// The state is held by servers that have joined, whatever the file says of others.
+// The state is held by servers that have joined, whatever the file says of others. A server
+// that was taken out never takes the file that says so, but hands over what it holds.
 void Member::use_servers() {
+  const topology::Site& site = site_without_us_ ? *site_without_us_ : *site_;
   std::vector<cluster::SiteServer> servers;
-  for (const std::string& name : joined_servers()) {
-    topology::Server server = *find_server(*site_, name);
-    servers.push_back({.name = name, .peer_url = "https://" + peer_address(*site_, server)});
+  for (const topology::Server& server : site.servers) {
+    if (servers_.contains(server.name))
+      servers.push_back({.name = server.name, .peer_url = "https://" + peer_address(site, server)});
   }
   if (!servers.empty()) state_->use(std::move(servers));
   renew_now_.ring();
@@ -85,6 +79,14 @@ void Member::take_shared(const cluster::Entry& entry) {
   if (entry.key == kAuthorityKey) return take_authority(entry.value, entry.version);
   if (entry.key == kRevokedKey) return take_revoked(entry.value);
   if (entry.key == kSecretsKey) return take_secrets(entry.value);
+  if (entry.key == cluster::kSiteKey) {
+    const Result<cluster::SiteVersion> version = cluster::parse_site_version(entry.value);
+    if (version)
+      site_without_us_ = load_for_member(version->text, std::string(welcome_.site_path.view())).site;
+    if (site_without_us_ && find_server(*site_without_us_, identity_->server) != nullptr)
+      site_without_us_.reset();
+    return;
+  }
   if (entry.key.starts_with("servers/")) {
     if (Result<ServerValue> server = parse_server(entry.value))
       servers_[entry.key.substr(entry.key.find('/') + 1)] = *std::move(server);
@@ -109,6 +111,11 @@ Task<std::string> Member::answer_state(PeerTalk& talk) {
   const Time deadline = reactor_.now() + cluster::kWatchWaitMax + cluster::kGreetingTimeout;
   const Result<std::string> text = co_await talk.channel.receive_data(cluster::kStateTextBytesMax, deadline);
   if (!text) co_return failure_line(describe(text.error()));
+  std::string objection = objection_to_unlisted(talk.asker, *text);
+  if (!objection.empty()) {
+    say_request_refused(talk.asker, "state", objection);
+    co_return failure_line(objection);
+  }
   std::string said = co_await state_->answer(talk.asker.identity->server, *text, deadline);
   const Result<void> sent = co_await talk.channel.send_data(std::move(said));
   // A failure would mean that nothing was done, and be tried again elsewhere; an answer that is

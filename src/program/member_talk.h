@@ -30,6 +30,7 @@ struct Asking {
   bool sends_data = false;
   // Of the answer; data beyond that is refused.
   size_t data_bytes_max = 0;
+  bool as_stranger = false;              // our certificate does not hold
   Conversation* conversation = nullptr;  // to whom progress is handed on
   Time deadline;
 };
