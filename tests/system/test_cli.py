@@ -271,7 +271,7 @@ def test_logs_of_one_instance(make_site):
 
 
 def test_the_access_log_is_one_json_line_per_request(site):
-    with Follower(site, "--access", "--lines", "0") as follower:
+    with Follower(site, "--access") as follower:
         site.get("/bytes/1000?from=follow", [("User-Agent", 'a "quoted" one'), ("Referer", "https://a/")])
         entry = json.loads(follower.wait_for("from=follow"))
     assert entry["method"] == "GET" and entry["target"] == "/bytes/1000?from=follow"
