@@ -149,9 +149,13 @@ std::string announcement(const lab::Plan& plan, const LabFolders& folders, const
   const std::string with = " --lab " + folders.name;
   std::string text = fmt::format("lab {} runs\n", folders.name);
   if (!url.empty()) text += fmt::format("  site        {}\n", url);
-  if (!url.empty() && !plan.domain.empty())
+  const std::string place = url.substr(url.rfind('/') + 1);  // "127.0.0.1:8080"
+  if (!url.empty() && plan.domain.ends_with(".localhost"))   // browsers and resolvers know it: RFC 6761
+    text += fmt::format("              it answers to its name only: http://{}{}/\n", plan.domain,
+                        place.substr(place.rfind(':')));
+  else if (!url.empty() && !plan.domain.empty())
     text += fmt::format("              it answers to its name only: curl --connect-to ::{} http://{}/\n",
-                        url.substr(url.rfind('/') + 1), plan.domain);
+                        place, plan.domain);
   text += fmt::format("  what runs   terrace lab status{}\n", with);
   text += fmt::format("  a server    terrace lab exec{} {} -- bash\n", with, plan.machines[0].name);
   text += fmt::format("  a visitor   terrace lab exec{} outside -- curl http://{}:{}/\n", with,
