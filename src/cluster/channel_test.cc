@@ -118,8 +118,9 @@ class ChannelTest : public ::testing::Test {
   }
   // Not unwound, as in the program: the listener waits for good.
   void TearDown() override {
-    (void)server_.release();
-    (void)reactor_.release();
+    // Where the sanitizer sees that it is no leak.
+    static auto& left = *new std::vector<const void*>;
+    left.insert(left.end(), {&scope_, server_.release(), reactor_.release()});
     ::close(log_pipe_[0]);
     ::close(log_pipe_[1]);
   }
