@@ -138,7 +138,9 @@ void Rollout::call_off(std::string why) {
   fail(at.value_or(failed_at_), std::move(why));
 }
 
+// The first reason counts.
 void Rollout::fail(const Order& order, std::string why) {
+  if (stage_ != Stage::kForward) return;
   failed_at_ = order;
   why_ = std::move(why);
   stage_ = Stage::kGivingUp;

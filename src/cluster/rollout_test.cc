@@ -121,6 +121,12 @@ TEST(Rollout, CalledOffItGoesBackAndOnceRecordedItCannotBe) {
   EXPECT_THAT(run(rollout, fine),
               ElementsAre("back", "await web1", "forget web1", "forget web2", "forget web3"));
   EXPECT_EQ(rollout.why(), "anna called it off");
+  Rollout during(deploy());
+  const Order build = *during.next();
+  during.call_off("anna called it off");
+  during.came(build, Came::kFailed, "the build was ended");
+  EXPECT_EQ(during.why(), "anna called it off") << "the first reason counts";
+  EXPECT_EQ(during.next()->kind, OrderKind::kGiveUp);
   Rollout other(deploy());
   run(other, fine);
   other.call_off("too late");

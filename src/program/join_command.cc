@@ -130,6 +130,16 @@ Result<void> forget_before(const Folders& folders) {
   return {};
 }
 
+// Those of a site that this machine served before have the numbers of this one's.
+Result<void> set_releases_aside(const Folders& folders) {
+  const std::string releases = folders.state + "/releases.json";
+  std::error_code problem;
+  std::filesystem::rename(releases, releases + ".before-join", problem);
+  if (problem && problem != std::errc::no_such_file_or_directory)
+    return fail(Code::kSystem, "releases.json", "it cannot be set aside");
+  return {};
+}
+
 // The answer of the site, on disk; identity.json, which makes it count, is last.
 Result<MemberIdentity> keep(const Joining& joining, const certificates::Folder& files, const Json& answer,
                             const std::string& site_text) {
@@ -149,6 +159,10 @@ Result<MemberIdentity> keep(const Joining& joining, const certificates::Folder& 
   if (!before || *before != site_text) {
     if (const Result<void> written = write_file(joining.site_path, site_text); !written)
       return std::unexpected(written.error());
+  }
+  if (!value_of<bool>(answer, "again") || ::access(identity_file(joining.folders).c_str(), F_OK) != 0) {
+    if (const Result<void> aside = set_releases_aside(joining.folders); !aside)
+      return std::unexpected(aside.error());
   }
   const AsMember member(joining.cluster);
   if (!member.ok()) return fail_system("seteuid");

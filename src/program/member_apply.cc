@@ -29,7 +29,8 @@ constexpr seconds kRecordTimeout{10};
 constexpr seconds kTakenTimeout{20};
 constexpr milliseconds kLook{200};
 constexpr int kIdBytes = 8;
-constexpr size_t kLineBytesMax = 1000;
+// All kept versions are one answer.
+constexpr size_t kLineBytesMax = 300;
 
 std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 

@@ -203,9 +203,10 @@ Task<std::string> Member::take_step(FollowStep step, cluster::Wanted wanted) {
   co_return problem;
 }
 
-// The version of a server that served before it became one of several.
+// What the founder had deployed before it became one of several. A site without a release
+// has no entry until its first deploy.
 Task<void> Member::share_first_release(Served served) {
-  if (!state_->holds() && !authority_) co_return;
+  if (!authority_ || served.last == 0) co_return;
   cluster::SharedRelease release{.last = served.last, .served = {}, .holders = {identity_->server}};
   for (const uint32_t number : {served.previous, served.here.release}) {
     if (number != 0) release.serve(number);

@@ -299,6 +299,7 @@ Task<void> Member::look_for_note(SiteDeploy& deploy) {
   }
   deploy.version = 0;
   deploy.rollout.call_off("it was called off");
+  co_await end_step_here();
 }
 
 // ---- orders

@@ -204,6 +204,33 @@ def test_two_deploys_at_once_one_is_told_of_the_other(deployable):
     assert_all_serve(servers, "one")
 
 
+def test_ctrl_c_calls_it_off_on_all(deployable):
+    servers = deployable("a", "b", app='build = "test $(cat version) = one || sleep 50"\n')
+    assert deploy(servers, "a", "one").returncode == 0
+    with begin_deploy(servers, "a", "two") as command:
+        wait_until(lambda: "sleep 50" in str([one.title for one in servers["a"].processes()]), "the build", SECONDS)
+        command.send_signal(signal.SIGINT)
+        said, _ = command.communicate(timeout=30)
+    assert command.returncode == 1 and "called off" in said, said
+    assert_all_serve(servers, "one")
+    assert servers["b"].command("rollback", check=False).returncode == 1, "there is only one, and nothing is under way"
+
+
+def test_a_machine_that_served_another_site_takes_this_ones_releases(deployable):
+    servers = deployable("a", "b", joined=[])
+    alone = servers["b"]
+    alone.file.write_text(servers.text[:servers.text.index("[cluster]")])
+    alone.start()
+    assert deploy(servers, "b", "its own").returncode == 0
+    assert version_of(alone) == "its own"
+    alone.stop()
+    alone.file.unlink()
+    assert deploy(servers, "a", "one").returncode == 0
+    servers.join("b", servers.token("b", "a"))
+    servers.start("b")
+    assert_all_serve(servers, "one")
+
+
 def test_a_leader_that_dies_leaves_the_release_before_on_all(deployable):
     servers = deployable("a", "b", app='build = "sleep 2"\n')
     assert deploy(servers, "b", "one").returncode == 0
@@ -225,7 +252,7 @@ def test_a_leader_that_dies_leaves_the_release_before_on_all(deployable):
 @pytest.mark.parametrize("moment", range(5))
 def test_a_power_cut_leaves_one_release_on_all_servers(deployable, moment):
     chance = random.Random(SEED + moment)
-    delay = chance.uniform(0, 4)
+    delay = chance.uniform(0, 2.5)
     print("seed %d, the power goes after %.3f s" % (SEED, delay))
     servers = deployable("a", "b")
     assert deploy(servers, "a", "one").returncode == 0
