@@ -209,6 +209,7 @@ Task<std::string> Member::judge_join(const JoinAsked& asked, PeerTalk& talk) {
     }
     const cluster::Committed done = co_await state_->commit(std::move(commit), soon());
     if (done.done()) {
+      servers_[name] = value;  // it asks further things at once, before our copy has heard of it
       log_.info("a server has joined the site", {{"server", name}, {"from", talk.asker.address()}});
       std::string welcomed = co_await welcome_server(talk, name, *certificate, before != nullptr);
       co_return welcomed;
