@@ -289,15 +289,20 @@ Task<std::string> Member::answer_revoke(std::string line, Conversation&) {
 // What the servers share, where that server alone holds it: from the last copy, once it has
 // seen that version. "" when there is nothing to take over.
 Task<std::string> Member::take_over_from(std::string server, cluster::Version seen) {
-  const cluster::Placement placement = state_->placement();
-  if (placement.holders.size() != 1 || placement.holders[0] != server) co_return "";
+  const auto holds_alone = [&] {
+    const cluster::Placement placement = state_->placement();
+    return placement.holders.size() == 1 && placement.holders[0] == server;
+  };
+  if (!holds_alone()) co_return "";
   const Time deadline = reactor_.now() + kCopyTimeout;
   while (state_->copy().entries().version() < seen && reactor_.now() < deadline)
     co_await sleep(reactor_, kCopyPause);
-  // Who has answered lately is not lost; the one that was revoked answers no more.
+  // Who has answered lately is not lost; the one that was revoked answers no more. It may
+  // have handed over by itself meanwhile.
   Result<void> taken = state_->take_over();
-  while (!taken && taken.error().code == Code::kUnavailable && reactor_.now() < deadline) {
+  while (!taken && reactor_.now() < deadline) {
     co_await sleep(reactor_, kTakeOverPause);
+    if (!holds_alone()) co_return "";
     taken = state_->take_over();
   }
   if (!taken) co_return describe(taken.error());
