@@ -7,6 +7,7 @@
 
 #include "cluster/rollout.h"
 #include "cluster/shared.h"
+#include "cluster/state.h"
 #include "program/conversation.h"
 
 namespace terrace::program {
