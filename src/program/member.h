@@ -157,6 +157,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> fetch_authority();
   Task<void> report_trust();
   Task<std::string> answer_revoke(std::string line, Conversation& conversation);
+  Task<bool> sees_revoked(std::string server, WallTime when);
   Task<std::string> take_over_from(std::string server, cluster::Version seen);
 
   // member_ended.cc: certificates that have ended

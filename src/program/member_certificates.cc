@@ -32,6 +32,7 @@ constexpr Duration kEndedPauseMax = std::chrono::seconds(5);
 constexpr Duration kCopyPause = std::chrono::milliseconds(20);
 constexpr Duration kTakeOverPause = std::chrono::milliseconds(200);
 constexpr std::chrono::seconds kCopyTimeout{15};
+constexpr std::chrono::seconds kSeenTimeout{2};
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -272,8 +273,12 @@ Task<std::string> Member::answer_revoke(std::string line, Conversation&) {
       commit.conditions.push_back({authority->key, authority->version});
       commit.writes.push_back({authority->key, to_json(*holders)});
     }
+    const WallTime when = revoked.servers[name];
     const cluster::Committed done = co_await state_->commit(std::move(commit), soon());
-    if (done.done()) {
+    // Where that server holds what is shared, the change itself ends the call before its answer.
+    bool seen = false;
+    if (done.outcome == cluster::Outcome::kUnknown) seen = co_await sees_revoked(name, when);
+    if (done.done() || seen) {
       log_.info("revoked a server", {{"server", name}});
       const std::string left = co_await take_over_from(name, done.version);
       if (!left.empty())
@@ -284,6 +289,18 @@ Task<std::string> Member::answer_revoke(std::string line, Conversation&) {
     if (done.outcome != cluster::Outcome::kRefused) break;
   }
   co_return failure_line("it could not be written down: " + problem);
+}
+
+// Whether it has come here that the server was revoked at that time, which is kept in seconds.
+Task<bool> Member::sees_revoked(std::string server, WallTime when) {
+  const Time deadline = reactor_.now() + kSeenTimeout;
+  for (;;) {
+    const auto known = revoked_value_.servers.find(server);
+    if (known != revoked_value_.servers.end() && known->second >= when - std::chrono::seconds(1))
+      co_return true;
+    if (reactor_.now() >= deadline) co_return false;
+    co_await sleep(reactor_, kCopyPause);
+  }
 }
 
 // What the servers share, where that server alone holds it: from the last copy, once it has
