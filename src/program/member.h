@@ -130,6 +130,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_token(std::string line, Conversation& conversation);
   Task<std::string> answer_peer_token(PeerTalk& talk);
   Task<std::string> make_token(std::string server, std::chrono::seconds life);
+  Task<std::string> keep_token(std::string key, std::string value);
   Task<void> drop_old_tokens(const cluster::Snapshot& tokens);
   Task<std::string> answer_join(PeerTalk& talk);
   struct JoinAsked;

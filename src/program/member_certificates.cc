@@ -133,9 +133,13 @@ std::string Member::own_signer() const {
 }
 
 // Whom to ask for a certificate, in this order: during a rotation who signs with the new
-// authority.
+// authority. A server that has nothing of what the servers share yet asks each of them.
 std::vector<std::string> Member::signers() const {
-  if (!authority_value_) return {};
+  if (!authority_value_) {
+    std::vector<std::string> all;
+    for (const topology::Server& each : site_->servers) all.push_back(each.name);
+    return all;
+  }
   std::vector<std::string> holders = authority_value_->holders;
   if (authority_value_->phase == RotationPhase::kSigning) {
     std::erase(holders, authority_value_->next_holder);

@@ -24,6 +24,7 @@ namespace {
 constexpr std::chrono::seconds kTokenLifeDefault{3600};
 constexpr std::chrono::seconds kTokenLifeMax{7 * 86'400};
 constexpr size_t kTokensMax = 256;
+constexpr Duration kTokenPause = std::chrono::milliseconds(200);
 // Kept for so long after its end: the clock of another server may be behind.
 constexpr std::chrono::hours kTokenGrace{25};
 constexpr int kAttemptsMax = 5;
@@ -103,8 +104,8 @@ Task<std::string> Member::make_token(std::string server, std::chrono::seconds li
       certificates::Token::make(authority_->fingerprint(), net::Ip::parse(own.address).value(),
                                 static_cast<uint16_t>(site_->cluster.port), expires);
   const TokenValue value{.server = server, .hash = token.secret_hash(), .expires = expires, .key = {}};
-  const cluster::Committed kept = co_await state_->put(token_key(token.id_hex()), to_json(value), 0, soon());
-  if (!kept.done()) co_return failure_line(fmt::format("the token could not be kept: {}", kept.text));
+  const std::string problem = co_await keep_token(token_key(token.id_hex()), to_json(value));
+  if (!problem.empty()) co_return failure_line("the token could not be kept: " + problem);
   scope_.spawn(drop_old_tokens(*tokens));
   log_.info("made a token", {{"server", server}, {"token", token.id_hex()}});
   co_return text_of({{"ok", true},
@@ -112,6 +113,21 @@ Task<std::string> Member::make_token(std::string server, std::chrono::seconds li
                      {"server", server},
                      {"address", channel_address(*site_, own)},
                      {"life_seconds", life.count()}});
+}
+
+// While the voters elect a leader it cannot be said whether a change was made. The number of a
+// token is random: who finds it taken the second time was the one that took it.
+Task<std::string> Member::keep_token(std::string key, std::string value) {
+  const Time deadline = soon();
+  bool perhaps = false;
+  for (;;) {
+    const cluster::Committed kept = co_await state_->put(key, value, 0, deadline);
+    if (kept.done() || (perhaps && kept.outcome == cluster::Outcome::kRefused)) co_return "";
+    if (kept.outcome == cluster::Outcome::kRefused || reactor_.now() + kTokenPause >= deadline)
+      co_return kept.text;
+    perhaps = perhaps || kept.outcome == cluster::Outcome::kUnknown;
+    co_await sleep(reactor_, kTokenPause);
+  }
 }
 
 Task<void> Member::drop_old_tokens(const cluster::Snapshot& tokens) {

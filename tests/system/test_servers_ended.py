@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 
+import pytest
 from harness import wait_until
 from servers import make_servers
 from test_servers import client_context, message, read_message
@@ -42,13 +43,16 @@ def test_voters_that_were_all_off_for_longer_than_their_certificates_come_back(m
     servers.wait_until_all_answer("b", on)
 
 
-def test_a_server_that_alone_was_off_for_too_long_joins_again(make_servers):
+@pytest.mark.parametrize("copy", (True, False), ids=("its copy", "no copy"))
+def test_a_server_that_alone_was_off_for_too_long_joins_again(make_servers, copy):
     servers = make_servers("a", "b", "c", joined=False, cluster='certificate_life = "15s"')
     for name in ("b", "c"):
         servers.join(name, servers.token(name, "a"))
         servers.start(name)
         servers.wait_until_all_answer("a", ("a", name))
     servers["c"].stop()
+    if not copy:  # of what the servers share: cut off before it had one
+        (servers.cluster("c") / "state/last-copy").unlink(missing_ok=True)
     wait_until_ended(servers, "c")
     servers["c"].start(wait=False)
     servers["a"].wait_for_log("refused a server whose certificate has ended")

@@ -184,6 +184,8 @@ def test_a_server_that_was_down_fetches_the_release_before_it_serves(deployable)
     thread.start()
     try:
         servers["b"].start()
+        wait_until(lambda: version_of(servers["b"]) == "two", "b to serve", SECONDS)
+        time.sleep(0.2)
     finally:
         stop.set()
         thread.join()
