@@ -113,6 +113,7 @@ Done Bringer::shell(const PlannedMachine& machine, const Shell& shell) {
     if (said.size() == kSaidLinesMax) said.erase(said.begin());
     said.emplace_back(line);
   };
+  run.interrupted = order_.interrupted;
   run.enough = [&](std::string_view line) { return !shell.enough.empty() && line.starts_with(shell.enough); };
   const Result<int> status = run_in_machine(entered->get(), run);
   if (shell.said != nullptr) *shell.said = said;

@@ -23,7 +23,7 @@ struct BringUp {
   std::string project;                // the folder that is deployed
   std::vector<std::string> left_out;  // paths below it that are not
   bool deploy = true;
-  std::function<bool()> interrupted;  // asked between steps: give up
+  std::function<bool()> interrupted;  // asked often: give up
   std::function<void(std::string_view step, std::string_view text)> progress;
 };
 

@@ -18,12 +18,13 @@ namespace terrace::lab {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
 
 constexpr int kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC;
 constexpr int kMachineGone = 126;
 constexpr int kNoCommand = 127;
 constexpr size_t kLineBytesMax = 64 << 10;
+constexpr int kLookMilliseconds = 100;
+constexpr int kEndLookMilliseconds = 5;
 
 volatile pid_t entered = 0;
 
@@ -67,13 +68,16 @@ std::vector<std::string> environment() {
 }
 
 // The process that goes in by setns(2): its child is the first that is in the PID
-// namespace too. It passes signals on and mirrors the end.
+// namespace too. It passes signals on and mirrors the end. Ctrl-Z at a terminal stops the
+// command and not this process, which has a group of its own: the end of a machine waits
+// until the end of each of its processes is taken.
 [[noreturn]] void become_doorman(int pidfd, const EnteredCommand& command) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::setns(pidfd, kNamespaces) != 0) ::_exit(kMachineGone);
   entered = ::fork();
   if (entered < 0) ::_exit(kMachineGone);
   if (entered == 0) become_command(command);
+  ::setpgid(0, 0);
   for (const int signal : {SIGTERM, SIGHUP}) ::signal(signal, [](int which) { ::kill(entered, which); });
   for (const int signal : {SIGINT, SIGQUIT}) ::signal(signal, SIG_IGN);
   sigset_t none;
@@ -114,17 +118,20 @@ class Lines {
   bool enough_ = false;
 };
 
-// Whether the command shall be ended now: enough is heard. kTimeout when the deadline
-// passes before its output ends.
-Result<bool> listen_to(int output, const RunInMachine& run) {
+// Nothing while it may go on.
+Result<void> may_go_on(const RunInMachine& run, Clock::time_point deadline) {
+  if (run.interrupted()) return fail(Code::kCancelled, "command", "interrupted");
+  if (Clock::now() >= deadline) return fail(Code::kTimeout, "command", "it took too long");
+  return {};
+}
+
+// Whether the command shall be ended now: enough is heard.
+Result<bool> listen_to(int output, const RunInMachine& run, Clock::time_point deadline) {
   Lines lines(run);
-  const auto deadline = Clock::now() + run.patience;
   for (;;) {
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    if (Result<void> goes_on = may_go_on(run, deadline); !goes_on) return std::unexpected(goes_on.error());
     pollfd readable{.fd = output, .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&readable, 1, static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1'000'000)));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return fail(Code::kTimeout, "command", "it took too long");
+    if (::poll(&readable, 1, kLookMilliseconds) <= 0) continue;
     char block[4096];
     const ssize_t n = ::read(output, block, sizeof block);
     if (n < 0 && errno == EINTR) continue;
@@ -134,6 +141,16 @@ Result<bool> listen_to(int output, const RunInMachine& run) {
   }
   lines.finish();
   return false;
+}
+
+// Its exit status. What has closed its output may go on for long.
+Result<int> wait_for_end(pid_t pid, const RunInMachine& run, Clock::time_point deadline) {
+  for (;;) {
+    int status = 0;
+    if (::waitpid(pid, &status, WNOHANG) == pid) return exit_status(status);
+    if (Result<void> goes_on = may_go_on(run, deadline); !goes_on) return std::unexpected(goes_on.error());
+    ::poll(nullptr, 0, kEndLookMilliseconds);
+  }
 }
 
 }  // namespace
@@ -159,12 +176,15 @@ Result<int> run_in_machine(int pidfd, const RunInMachine& run) {
                                                      .error = writing.get()});
   if (!pid) return std::unexpected(pid.error());
   writing.reset();
-  const Result<bool> heard = listen_to(reading.get(), run);
-  if (!heard || *heard) ::kill(*pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (!heard) return std::unexpected(heard.error());
-  return *heard ? 0 : exit_status(status);
+  const auto deadline = Clock::now() + run.patience;
+  const Result<bool> enough = listen_to(reading.get(), run, deadline);
+  Result<int> ended = 0;
+  if (!enough) ended = std::unexpected(enough.error());
+  if (enough && !*enough) ended = wait_for_end(*pid, run, deadline);
+  if (enough && !*enough && ended) return ended;
+  ::kill(*pid, SIGKILL);
+  while (::waitpid(*pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  return ended;
 }
 
 }  // namespace terrace::lab

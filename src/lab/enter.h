@@ -27,9 +27,10 @@ struct EnteredCommand {
 };
 Result<pid_t> start_in_machine(int pidfd, const EnteredCommand& command);
 
-// Runs it to its end, at most until `patience` has passed: lines of output and errors
-// are given to `show`, without their ends. `input` is its standard input, a descriptor
-// or -1. The exit status as a shell has it.
+// Runs it to its end, at most until `patience` has passed or `interrupted` says so, which
+// is asked often: then it is ended, with kTimeout or kCancelled. Lines of output and
+// errors are given to `show`, without their ends. `input` is its standard input, a
+// descriptor or -1. The exit status as a shell has it.
 struct RunInMachine {
   std::vector<std::string> words;
   int input = -1;
@@ -38,6 +39,7 @@ struct RunInMachine {
   // The line with which the caller has heard enough: the command is ended, and that is
   // no failure.
   std::function<bool(std::string_view line)> enough = [](std::string_view) { return false; };
+  std::function<bool()> interrupted = [] { return false; };
 };
 Result<int> run_in_machine(int pidfd, const RunInMachine& run);
 

@@ -109,9 +109,13 @@ void Machine::shut_down() {
 }
 
 // Whoever is in its network namespace is a process of the machine, also when it is in a
-// PID namespace below, as instances are. Returns how many were not in that state yet.
+// PID namespace below, as instances are. Not so the one in ours that waits for a command
+// in the machine (enter.cc): were it stopped, nobody would take that command's end, and
+// the kernel holds a machine until all of its ends are taken. Returns how many were not
+// in that state yet.
 int Machine::signal_all(int signal, bool stopped) const {
   const std::string own = link_text(fmt::format("/proc/{}/ns/net", pid_));
+  const std::string ours = link_text("/proc/self/ns/pid");
   const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), ::closedir);
   int signalled = 0;
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
@@ -119,7 +123,7 @@ int Machine::signal_all(int signal, bool stopped) const {
     pid_t pid = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc()) continue;
     if (own.empty() || link_text(fmt::format("/proc/{}/ns/net", pid)) != own) continue;
-    if (is_stopped(pid) == stopped) continue;
+    if (link_text(fmt::format("/proc/{}/ns/pid", pid)) == ours || is_stopped(pid) == stopped) continue;
     ::kill(pid, signal);
     ++signalled;
   }

@@ -3,7 +3,7 @@
 // The file system of a machine: what a freshly rented one has, and a disk of its own.
 //
 //   /usr             this machine's, below a layer that the lab's machine writes to
-//   /etc             likewise, without what is this machine's own: its Terrace, its keys
+//   /etc             likewise, without its Terrace, its keys for ssh and letsencrypt, its timers and units
 //   /proc /sys /dev  of its own namespaces; settings of the kernel are read-only
 //   /run /tmp        empty after each boot
 //   all else         its disk: /var, /home, /root, /srv
@@ -30,8 +30,9 @@ Result<void> make_disk(const MachineRoot& root);
 // own. Call in the first process of the machine, in its PID and network namespace.
 Result<void> enter_root(const MachineRoot& root);
 
-// No process of a machine reaches beyond its namespaces: the clock, the kernel's
-// modules and settings, and devices stay out of reach, for root too.
+// No process of a machine reaches beyond its namespaces by accident: the clock and the
+// kernel's modules are out of reach, its settings read-only, and no device can be made. No
+// wall against a hostile root, which may mount (CAP_SYS_ADMIN, as Terrace needs it).
 Result<void> drop_capabilities();
 
 }  // namespace terrace::lab

@@ -92,7 +92,6 @@ std::string status_text(const Json& json, bool colours) {
   return text + table.text(colours);
 }
 
-// One lab in full; several, when none is named, by a line each.
 int run_lab_status(const CommandLine& line) {
   int status = kExitFine;
   const std::optional<LabFolders> folders = chosen_lab(line, status);
@@ -206,7 +205,9 @@ int remove_rest(const CommandLine& line, const LabFolders& folders) {
 int take_down(const CommandLine& line, const LabFolders& folders) {
   if (!lab::is_running(folders)) return remove_rest(line, folders);
   const Result<KeeperAnswer> answer = lab::ask_keeper(folders, {.command = LabCommand::kDown}, kDownPatience);
-  if (!answer && answer.error().code == Code::kTimeout) {
+  if (!answer && !lab::is_running(folders)) return remove_rest(line, folders);
+  // It hangs, or was killed and is about to be gone.
+  if (!answer && answer.error().code != Code::kNotFound) {
     const Result<void> ended = lab::end_by_force(folders);
     return ended ? remove_rest(line, folders) : complain(describe(ended.error()), line.json, kExitFailure);
   }

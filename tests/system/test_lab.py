@@ -45,8 +45,10 @@ def test_root_in_a_server_cannot_reach_beyond_it(lab):
                     "mknod /tmp/disk b 8 0", "echo b > /proc/sysrq-trigger", "modprobe dummy"):
         assert lab.exec("web1", "sh", "-c", attempt, check=False).returncode != 0, attempt
     # What is of its own network only is its own matter.
-    lab.shell("web1", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-    assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == "0\n" or os.path.exists("/.dockerenv")
+    own = Path("/proc/sys/net/ipv4/ip_forward")
+    before, other = own.read_text(), "0" if lab.shell("web1", "cat %s" % own) == "1\n" else "1"
+    lab.shell("web1", "echo %s > %s" % (other, own))
+    assert lab.shell("web1", "cat %s" % own) == other + "\n" and own.read_text() == before
 
 
 def test_a_command_is_run_as_over_ssh(lab):
@@ -70,6 +72,23 @@ def test_a_command_ends_with_who_asked_for_it(lab):
     asked.kill()
     asked.wait()
     wait_until(lambda: "sleep" not in programs(lab, "web1"), "the command is gone")
+
+
+@pytest.mark.parametrize("how", ["frozen", "stopped at the terminal"])
+def test_a_command_that_stands_still_keeps_no_machine(make_lab, how):
+    lab = make_lab(options=("--bare",))
+    asked = lab.start("web1", "sleep", "1000", process_group=0)
+    wait_until(lambda: "sleep" in programs(lab, "web1"), "the command runs")
+    if how == "frozen":
+        lab.freeze("web1")
+    else:
+        os.killpg(asked.pid, signal.SIGSTOP)  # as Ctrl-Z does to all of the group
+    lab.kill("web1")
+    if how != "frozen":
+        os.killpg(asked.pid, signal.SIGCONT)
+    assert asked.wait(10) == 128 + signal.SIGKILL
+    lab.power_on("web1")
+    assert lab.shell("web1", "hostname").strip() == "web1"
 
 
 def test_names_lead_to_servers_and_the_domain_to_all_of_them(make_lab):
@@ -319,6 +338,42 @@ def test_ctrl_c_ends_and_removes_a_lab(make_lab):
     up.send_signal(signal.SIGINT)
     assert up.stdout.read().endswith("gone\n") and up.wait(30) == 0
     assert not lab.processes() and not list((lab.folder / "labs").rglob("*"))
+
+
+@pytest.mark.parametrize("setup", ["sleep 1000", "exec > /dev/null 2>&1; sleep 1000"])
+def test_a_signal_ends_a_lab_in_the_middle_of_a_step(make_lab, setup):
+    lab = make_lab(up=False, beside={"machines.db1": {"address": "10.0.0.31", "setup": setup}})
+    command = [str(BINARY), "lab", "up", str(lab.file)]
+    with subprocess.Popen(command, env=lab.environment, text=True, stdout=subprocess.PIPE) as up:
+        try:
+            assert any("setup" in line for line in up.stdout)
+            up.send_signal(signal.SIGTERM)
+            assert up.communicate(timeout=30)[0].endswith("gone\n") and up.returncode == 130
+        finally:
+            up.kill()
+    assert not lab.processes() and not list((lab.folder / "labs").rglob("*"))
+
+
+def test_a_keeper_that_is_killed_while_it_is_asked_leaves_nothing(make_lab):
+    lab = make_lab(options=("--bare",))
+    (keeper,) = lab.keepers
+    os.kill(keeper, signal.SIGSTOP)
+    command = [str(BINARY), "lab", "down", "--all"]
+    with subprocess.Popen(command, env=lab.environment, text=True, stdout=subprocess.PIPE) as down:
+        wait_until(lambda: asks(down.pid), "its question")
+        os.kill(keeper, signal.SIGKILL)
+        assert "what it left is removed" in down.communicate(timeout=30)[0] and down.returncode == 0
+    assert not list((lab.folder / "labs").rglob("*"))
+
+
+def asks(pid: int) -> bool:
+    """It has a connection, and sleeps until something comes over it."""
+    try:
+        sockets = [one for one in os.listdir("/proc/%d/fd" % pid)
+                   if os.readlink("/proc/%d/fd/%s" % (pid, one)).startswith("socket:")]
+        return bool(sockets) and Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0] == "S"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("who", ["front", "keeper"])
