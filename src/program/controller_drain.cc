@@ -38,12 +38,17 @@ Task<std::string> Controller::answer_drain(Duration limit) {
   co_return line_of({{"ok", true}, {"connections", worker_ ? connections_open() : 0}});
 }
 
+// Who cannot be reached is drained still, so that it is seen, and tried again.
 Task<std::string> Controller::answer_undrain() {
   if (!site_ || !complete_) co_return line_of({{"ok", false}, {"error", "the site has not started yet"}});
-  if (std::exchange(drained_, false)) log_.info("this server is no longer drained");
+  const bool was_drained = std::exchange(drained_, false);
   tell_worker(Drain{.drains = 0});
   const std::string problem = co_await listen_again();
-  if (problem.empty()) co_return line_of({{"ok", true}});
+  if (problem.empty()) {
+    if (was_drained) log_.info("this server is no longer drained");
+    co_return line_of({{"ok", true}});
+  }
+  if (was_drained && !std::exchange(drained_, true)) tell_worker(Drain{.drains = 1});
   co_return line_of({{"ok", false}, {"error", problem}});
 }
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import tarfile
 import threading
 
@@ -311,6 +312,20 @@ def test_what_is_drained_stays_so_without_its_controller_and_after_a_change_of_t
     wait_until(lambda: try_status(site).get("worker", {}).get("connected"), "the next worker", SECONDS)
     assert ask(site, "undrain")["ok"]
     wait_until(lambda: site.get("/a.txt").text == "a", "it serves again", SECONDS)
+
+
+def test_a_server_that_cannot_listen_again_stays_drained(make_site):
+    site = make_site(web={"files": "public"}, files={"public/a.txt": "a"})
+    assert ask(site, "drain", limit_seconds=5)["ok"]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", site.port))
+        other.listen()
+        said = ask(site, "undrain")
+        assert not said["ok"] and "another program listens there" in said["error"], said
+        assert status(site)["drained"], "whoever looks must see that it takes no visitors"
+    assert ask(site, "undrain")["ok"] and not status(site)["drained"]
+    assert site.get("/a.txt").text == "a"
 
 
 # ---- secrets
