@@ -71,5 +71,19 @@ TEST(Difference, OfServersNamesThem) {
               ElementsAre("servers: `a` moves from 10.0.0.1 to 10.0.0.2"));
 }
 
+TEST(Difference, OfRolesNamesThem) {
+  const auto site_with = [](const std::string& roles) {
+    return "[web]\nlisten = [\"127.0.0.1:1\"]\nfiles = \"x\"\n[servers]\nb = { address = \"10.0.0.2\" }\n"
+           "a = { address = \"10.0.0.1\", roles = [" +
+           roles + "] }\n";
+  };
+  EXPECT_THAT(between(site_with("\"web\""), site_with("\"web\", \"app\"")),
+              ElementsAre("servers: `a` takes the role `app`"));
+  EXPECT_THAT(between(site_with("\"web\", \"app\""), site_with("\"web\"")),
+              ElementsAre("servers: `a` gives the role `app` up"));
+  EXPECT_THAT(between(site_with("\"web\", \"app\""), site_with("\"app\", \"web\"")),
+              ElementsAre("servers: `a` has its roles in another order"));
+}
+
 }  // namespace
 }  // namespace terrace::topology
