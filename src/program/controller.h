@@ -345,6 +345,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
 
   // controller_control.cc: the control socket
   Result<void> open_control_socket();
+  bool may_ask(const Descriptor& socket) const;
   void accepted(Descriptor socket, const net::Peer& peer) override;
   Task<void> serve(Descriptor socket);
   Task<std::string> answer(std::string_view line, Conversation& conversation);

@@ -1,6 +1,7 @@
 // The controller's control socket (control.h).
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -183,6 +184,17 @@ Result<void> Controller::open_control_socket() {
   return control_->start();
 }
 
+// The worker, which talks to strangers, has our user, and with it the right to connect.
+// It asks over its channel; whoever asks here as that user has taken it over.
+bool Controller::may_ask(const Descriptor& socket) const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  if (welcome_.privileged == 0 || peer.uid != welcome_.own_user) return true;
+  log_.warning("refused at the control socket", {{"user", int64_t{peer.uid}}, {"pid", int64_t{peer.pid}}});
+  return false;
+}
+
 void Controller::accepted(Descriptor socket, const net::Peer&) {
   if (conversations_ >= kConversationsMax) return;
   ++conversations_;
@@ -192,6 +204,7 @@ void Controller::accepted(Descriptor socket, const net::Peer&) {
 // One line in; lines about progress and one answer out.
 Task<void> Controller::serve(Descriptor socket) {
   net::Stream stream;
+  const bool heard = may_ask(socket);
   const Result<void> opened = stream.open(reactor_, std::move(socket));
   const Time deadline = reactor_.now() + kControlRequestTimeout;
   std::string line;
@@ -209,7 +222,8 @@ Task<void> Controller::serve(Descriptor socket) {
   }
   if (const size_t end = line.find('\n'); open && end != std::string::npos) {
     Conversation conversation(stream, line.substr(end + 1));
-    const std::string answered = co_await answer(std::string_view(line).substr(0, end), conversation);
+    std::string answered = failure("the control socket is not for the user of the worker");
+    if (heard) answered = co_await answer(std::string_view(line).substr(0, end), conversation);
     const std::string said = conversation.take_pending() + answered;
     const Result<void> written = co_await stream.write_all(said, kControlRequestTimeout);
     if (!written) log_.debug("a control answer was not taken", {{"error", describe(written.error())}});

@@ -113,3 +113,27 @@ def test_its_keys_are_out_of_reach_for_the_worker(make_site):
     logs = site.folder / "terrace/log"
     assert logs.stat().st_mode & 0o7777 == 0o2750
     assert {one.stat().st_gid for one in logs.iterdir()} == {group}
+
+
+AS_WORKER = """
+import socket, sys
+asking = socket.socket(socket.AF_UNIX)
+asking.connect(sys.argv[1])
+asking.sendall(sys.argv[2].encode() + b"\\n")
+print(asking.makefile().readline())
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("question", [{"command": "read-secrets"}, {"command": "store-secret", "name": "TOKEN"},
+                                      {"command": "take-site"}, {"command": "stop"}])
+def test_the_worker_may_ask_the_controller_nothing(make_site, question):
+    """It talks to strangers: whoever takes it over has its user, and gets neither secrets nor power from that."""
+    site = make_site()
+    worker = site.find("terrace: worker")[0]
+    tried = subprocess.run(["/usr/bin/python3", "-c", AS_WORKER, str(site.folder / "terrace/run/control.sock"),
+                            json.dumps(question)],
+                           user=worker.uid, group="terrace", extra_groups=[], capture_output=True, text=True, timeout=30)
+    assert "not for the user of the worker" in tried.stdout, tried.stdout + tried.stderr
+    site.wait_for_log("refused at the control socket")
+    assert json.loads(site.command("status", "--json").stdout)["state"] == "serving"
