@@ -57,6 +57,9 @@ def test_nothing_between_servers_is_readable(three):
     for port in (7400, 7401):  # of control, and of etcd's voters among themselves
         packets = three.shell("switch", "tcpdump -nr /tmp/capture.pcap port %d 2>/dev/null | wc -l" % port)
         assert int(packets) > 20, (port, packets)
+    # It went over the bridge: the other servers have it.
+    for server in ("web2", "web3"):
+        assert three.exec(server, "cat", "/var/lib/terrace/secrets/TOKEN").stdout == "planted-as-a-secret"
     assert [secret for secret in SECRETS if secret in capture.bytes] == []
 
 
