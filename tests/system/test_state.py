@@ -2,7 +2,7 @@
 cut off from each other while clients read and write through all of them. What the clients saw is recorded and must
 be linearizable; so must be what they saw while the state moved from a coordinator to etcd and back.
 
-The program is src/cluster/state_trial.cc; STATE_SEED repeats a run, STATE_SECONDS lengthens it.
+The program is src/cluster/state_trial.cc; TERRACE_SEED repeats a run, STATE_SECONDS lengthens it.
 """
 
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")
 
 def trial(scenario: str, seconds: int, *options: str) -> tuple[int, str]:
     arguments = [str(TRIAL), scenario, "--seconds", os.environ.get("STATE_SECONDS", str(seconds)), *options]
-    if seed := os.environ.get("STATE_SEED"):
+    if seed := os.environ.get("TERRACE_SEED"):
         arguments += ["--seed", seed]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     print(done.stdout + done.stderr)
