@@ -1,5 +1,6 @@
 """Fixtures of the system tests: `make_site(...)` and `site` (harness.py), `make_lab(...)` and `lab` (lab.py)."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def make_lab(request):
     for lab in reversed(labs):
         try:
             lab.close()
-        except (AssertionError, TimeoutError) as error:
+        except (AssertionError, TimeoutError, subprocess.TimeoutExpired) as error:
             errors.append(str(error))
     if errors:
         pytest.fail("\n".join(errors), pytrace=False)
