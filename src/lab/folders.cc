@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kNameBytesMax = 64;
+constexpr size_t kNameBytesMax = 68;
 constexpr size_t kLabsMax = 1000;
 constexpr int kEndLooks = 500;
 constexpr int kEndLookMilliseconds = 20;

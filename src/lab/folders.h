@@ -28,7 +28,8 @@ struct LabFolders {
 };
 
 LabFolders lab_folders(const std::string& name);
-// A name of a lab: letters, digits, `-` and `_`, at most 64.
+// A name of a lab: letters, digits, `-` and `_`, at most 68: the longest name of a site
+// and a number. Others would be missed by lab_names().
 bool is_lab_name(const std::string& name);
 
 // Every lab that has a folder, whether it runs or not, in order.

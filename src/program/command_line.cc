@@ -11,6 +11,7 @@
 
 #include "config/interpolate.h"
 #include "config/suggest.h"
+#include "lab/folders.h"
 #include "program/version.h"
 
 namespace terrace::program {
@@ -28,10 +29,6 @@ constexpr std::array kLater = {
     Later{"migrate-database", "step 3, scale up"},
     Later{"drill", "step 3, scale up"},
 };
-
-bool is_name_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
 
 constexpr const char* kAbout =
     "Terrace runs a web site from one file, site.toml: web server, application server and database.\n";
@@ -381,8 +378,8 @@ void check_lab(CommandLine& line) {
       (link && line.words[1] != "up" && line.words[1] != "down"))
     throw CLI::ValidationError(fmt::format("write `terrace lab {}{}{}`", action->name,
                                            action->takes.empty() ? "" : " ", action->takes));
-  if (!line.lab.empty() && !std::ranges::all_of(line.lab, is_name_byte))
-    throw CLI::ValidationError("the name of a lab is made of letters, digits, `-` and `_`");
+  if (!line.lab.empty() && !lab::is_lab_name(line.lab))
+    throw CLI::ValidationError("the name of a lab is made of letters, digits, `-` and `_`, at most 68");
   line.command = Command::kLab;
 }
 

@@ -202,6 +202,13 @@ def test_what_makes_no_sense_is_refused(lab):
         assert done.returncode in (1, 2) and why in done.stderr, (words, done.stderr)
 
 
+@pytest.mark.parametrize("name", ["a" * 69, "../x", "x y"])
+def test_a_name_that_down_all_would_not_find_is_refused(make_lab, name):
+    lab = make_lab(up=False)
+    done = lab.run("up", str(lab.file), "--detach", "--bare", "--lab", name, check=False)
+    assert done.returncode == 2 and "at most 68" in done.stderr, done.stderr
+
+
 def test_a_wrong_clock_is_the_matter_of_one_server(make_lab):
     lab = make_lab(servers=TWO)
     lab.set_clock("web1", "+1d")
