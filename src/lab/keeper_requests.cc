@@ -136,7 +136,8 @@ void Keeper::handle(Client& client, const Request& request) {
   if (request.command == LabCommand::kHeal) return heal(client, request);
   Machine& machine = *find(request.machine);
   if (request.command == LabCommand::kEnter) {
-    if (!machine.is_on()) return refuse(client, fmt::format("`{}` is off", machine.name()));
+    if (!machine.has_root())
+      return refuse(client, fmt::format("`{}` is {}", machine.name(), lab::word(machine.state())));
     return answer(client, dump({{"ok", true}, {"state", lab::word(machine.state())}}), machine.pidfd());
   }
   const bool own = machine.name() == kOutside || machine.name() == kSwitch;

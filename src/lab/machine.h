@@ -28,6 +28,11 @@ class Machine {
   const std::string& name() const { return plan_.name; }
   MachineState state() const { return state_; }
   bool is_on() const { return pid_ > 0; }
+  // It has its own root by now: a command that went in earlier would see this machine's files.
+  bool has_root() const {
+    return is_on() && (state_ == MachineState::kBuilt || state_ == MachineState::kUp ||
+                       state_ == MachineState::kFrozen || state_ == MachineState::kStopping);
+  }
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
   int channel() const { return channel_.get(); }

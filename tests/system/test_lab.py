@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_a_command_ends_with_who_asked_for_it(lab):
     asked.kill()
     asked.wait()
     wait_until(lambda: "sleep" not in programs(lab, "web1"), "the command is gone")
+
+
+def test_no_command_goes_in_before_a_machine_has_its_own_files(make_lab):
+    lab = make_lab(options=("--bare",))
+    said = set()
+    for _ in range(6):
+        lab.kill("web1")
+        booting = threading.Thread(target=lab.power_on, args=("web1",))
+        booting.start()
+        tries = [lab.start("web1", "test", "-e", str(lab.file), stderr=subprocess.PIPE) for _ in range(12)]
+        for one in tries:
+            one.communicate(timeout=30)
+            said.add(one.returncode)
+        booting.join()
+    assert said == {1}, "0 is this machine's file; who is refused, or sees none, ends with 1"
 
 
 @pytest.mark.parametrize("how", ["frozen", "stopped at the terminal"])
