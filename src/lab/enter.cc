@@ -50,7 +50,7 @@ std::vector<std::string> environment() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   arrange(command);
   if (!drop_capabilities() || ::chdir("/root") != 0) ::_exit(kMachineGone);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT}) ::signal(signal, SIG_DFL);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP}) ::signal(signal, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -68,11 +68,12 @@ std::vector<std::string> environment() {
 }
 
 // The process that goes in by setns(2): its child is the first that is in the PID
-// namespace too. It passes signals on and mirrors the end. Ctrl-Z at a terminal stops the
-// command and not this process, which has a group of its own: the end of a machine waits
+// namespace too. It passes signals on and mirrors the end. Ctrl-Z at a terminal, and what
+// else stops the group, stops the command and not this process: the end of a machine waits
 // until the end of each of its processes is taken.
 [[noreturn]] void become_doorman(int pidfd, const EnteredCommand& command) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::signal(SIGTSTP, SIG_IGN);
   if (::setns(pidfd, kNamespaces) != 0) ::_exit(kMachineGone);
   entered = ::fork();
   if (entered < 0) ::_exit(kMachineGone);

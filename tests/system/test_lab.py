@@ -98,7 +98,8 @@ def test_a_command_that_stands_still_keeps_no_machine(make_lab, how):
     if how == "frozen":
         lab.freeze("web1")
     else:
-        os.killpg(asked.pid, signal.SIGSTOP)  # as Ctrl-Z does to all of the group
+        os.killpg(asked.pid, signal.SIGTSTP)  # Ctrl-Z
+        wait_until(lambda: Path("/proc/%d/stat" % asked.pid).read_text().rpartition(")")[2].split()[0] == "T", "a stop")
     lab.kill("web1")
     if how != "frozen":
         os.killpg(asked.pid, signal.SIGCONT)
