@@ -66,6 +66,8 @@ int refused(const CommandLine& line, const Json& answer) {
 }
 
 void show_behind(const Json& answer, int64_t version) {
+  if (value_of<bool>(answer, "leaves"))
+    print("this server leaves the site: the others take it, and do not tell this one\n");
   for (const auto& server : value_of<std::vector<std::string>>(answer, "behind"))
     print(fmt::format("{} does not run version {} yet: `terrace status` says why\n", printable(server),
                       version));

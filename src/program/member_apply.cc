@@ -206,8 +206,13 @@ Task<std::string> Member::check_and_record(std::optional<cluster::Entry> now, Si
   const std::string problem = co_await record_version(std::move(now), next);
   if (!problem.empty()) co_return failure_line(problem);
   log_.info("a version of the site file is applied", {{"version", next.version}, {"by", next.by}});
-  std::vector<std::string> behind = co_await await_taken(checked, next.version, talk);
+  // Who leaves is told nothing by the others any more.
+  const topology::LoadedSite site = load_for_member(next.text, std::string(welcome_.site_path.view()));
+  const bool leaves = site.site && find_server(*site.site, identity_->server) == nullptr;
+  std::vector<std::string> behind;
+  if (!leaves) behind = co_await await_taken(checked, next.version, talk);
   answer["behind"] = behind;
+  answer["leaves"] = leaves;
   co_return line_of(answer);
 }
 

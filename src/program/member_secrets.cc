@@ -80,8 +80,7 @@ Task<std::string> Member::store_secret(std::string name, int64_t version, std::o
   if (!asked) co_return describe(asked.error());
   const Result<std::string> answer = co_await call.line(deadline);
   if (!answer) co_return describe(answer.error());
-  // What is not there is removed.
-  if (!is_good(*answer) && value) co_return error_in(*answer);
+  if (!is_good(*answer)) co_return error_in(*answer);
   SecretVersions versions = own_secrets();
   versions[name] = {.version = version, .removed = !value};
   const Result<void> noted = write_file(secret_versions_file(folders_), to_json(versions), 0600);

@@ -234,6 +234,29 @@ def test_a_server_joins_and_serves_under_load(make_servers, make_site):  # noqa:
     assert servers["c"].recorder.requests()
 
 
+def test_the_roles_of_a_server_move_to_another_under_load(make_servers, make_site):  # noqa: F811
+    servers = Servers(("a", "b", "c"), make_site)
+    lines = servers.text.splitlines()
+    with_b, with_c = ("\n".join(line for line in lines if not line.startswith(name + " = ")) for name in "cb")
+    servers.text = with_b
+    servers.found("a")
+    servers.join("b", servers.token("b", "a"))
+    servers.start("b")
+    ports = [site.port for site in servers.values()]
+    with RoundRobin(ports, "/recorder/up", rate=100, clients=4, resend=False) as load:
+        load.until(30)
+        done = apply(servers, "b", with_c)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "`b` leaves the site" in done.stdout and "`c` joins" in done.stdout, done.stdout
+        assert "this server leaves the site" in done.stdout and "does not run" not in done.stdout, done.stdout
+        wait_until(lambda: not is_listening(servers["b"].port), "b to take no visitors", SECONDS)
+        servers.join("c", servers.token("c", "a"))
+        servers.start("c")
+        load.until(80)
+    assert not load.result.failures, load.result
+    assert servers["c"].recorder.requests() and is_listening(servers["a"].port)
+
+
 # ---- power
 
 

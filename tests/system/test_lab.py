@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from browser import Browser
 from client import Connection
 from harness import BINARY, wait_until
 from lab import Lab, interfaces, settings, why_not
@@ -248,6 +249,21 @@ def test_the_loopback_of_this_machine_leads_to_the_site(make_lab):
                 assert connection.read_response().body == b"hello\n"
         lab.power_on(off)
         wait_until(lambda: lab.get("http://%s/" % off).stdout == "hello\n", "it serves again", 20.0)
+
+
+def test_a_browser_on_this_machine_opens_the_site(lab):
+    with Browser() as browser:
+        browser.open("http://127.0.0.1:%d/" % lab.port)
+        assert browser.text().strip() == "hello"
+
+
+def test_logs_are_followed(lab):
+    words = [str(BINARY), "lab", "logs", "--lab", lab.name, "-f"]
+    with subprocess.Popen(words, env=lab.environment, stdout=subprocess.PIPE, text=True) as following:
+        lab.kill("web1")
+        line = next(line for line in following.stdout if "web1 is off" in line)
+        following.send_signal(signal.SIGINT)
+    assert line.startswith("lab"), line
 
 
 def test_visitors_do_not_notice_that_one_of_two_servers_is_away(make_lab):

@@ -415,6 +415,20 @@ def test_secrets_are_on_every_server_that_runs_the_application(make_site):
     wait_until(lambda: secret_of(servers, "b") == "", "it to be gone from b")
 
 
+def test_a_secret_that_could_not_be_removed_is_tried_again(make_servers):
+    servers = make_servers("a", "b")
+    set_secret(servers, "a", "planted")  # which needs no application that reads it
+    wait_until(lambda: secret_of(servers, "b") == "planted", "it on b", 20)
+    file = servers["b"].folder / "terrace/state/secrets/TOKEN"
+    file.unlink()
+    file.mkdir()  # which unlink(2) does not remove
+    servers["a"].command("secret", "remove", "TOKEN")
+    servers["b"].wait_for_log("a secret could not be kept")
+    file.rmdir()
+    file.write_text("planted")
+    wait_until(lambda: not file.exists(), "it to be gone from b", 20)
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_the_server_that_holds_what_they_share_can_be_revoked(make_servers, alive):
     """a is the coordinator; b takes that over from its last copy, and lets a in again."""

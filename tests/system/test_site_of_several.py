@@ -125,6 +125,27 @@ def test_a_new_server_joins_and_serves_and_visitors_do_not_notice(make_lab):
     assert not visitors.result.failures and not new.result.failures, (visitors.result, new.result)
 
 
+def test_a_role_moves_to_another_server_and_visitors_do_not_notice(make_lab):
+    """Its certificate names a server's roles: both get new ones."""
+    def roles_of(server: str) -> set[str]:
+        text = lab.shell(server, "openssl x509 -noout -subject -in %s/server.crt" % CLUSTER)
+        return {word.partition("=")[2].strip(" ,") for word in text.replace(" = ", "=").split() if "OU=" in word}
+
+    lab = make_lab(servers={"web1": ["web", "app"], "web2": ["web"]})
+    text = lab.exec("web1", "cat", "/etc/terrace/site.toml").stdout
+    moved = text.replace('["web", "app"]', "[]").replace('["web"]', '["web", "app"]').replace("[]", '["web"]')
+    assert moved.count('"app"') == 1
+    lab.write("web2", "/root/new.toml", moved)
+    assert (roles_of("web1"), roles_of("web2")) == ({"web", "app"}, {"web"})
+    with lab.visitors(rate=40) as visitors:
+        visitors.until(20)
+        said = lab.exec("web2", "terrace", "apply", "/root/new.toml", "--file", "/etc/terrace/site.toml").stdout
+        assert "`web1` gives the role `app` up" in said and "`web2` takes the role `app`" in said, said
+        wait_until(lambda: (roles_of("web1"), roles_of("web2")) == ({"web"}, {"web", "app"}), "other certificates", 20)
+        visitors.until(60)
+    assert not visitors.result.failures, visitors.result
+
+
 # ---- who is refused
 
 REFUSED = {
