@@ -133,10 +133,9 @@ ChannelServer::ChannelServer(Reactor& reactor, const Log& log, Answerer& answere
     : reactor_(reactor), log_(log), answerer_(answerer) {}
 
 Task<Result<void>> ChannelServer::listen(net::Address address) {
-  if (listener_) co_await listener_->close();
-  listener_.reset();
   Result<Descriptor> socket = net::listen_on(address);
   if (!socket) co_return std::unexpected(socket.error());
+  if (listener_) co_await listener_->close();
   listener_ =
       std::make_unique<net::Listener>(reactor_, std::move(*socket), static_cast<net::Acceptor&>(*this), log_);
   co_return listener_->start();

@@ -127,7 +127,8 @@ class ChannelServer final : net::Acceptor {
 
   // Holds for connections from now on.
   void use(Credentials credentials) { credentials_ = std::move(credentials); }
-  // Listens there, and nowhere else any more. What is connected stays.
+  // Listens there, and nowhere else any more; after an error still where it did before. What
+  // is connected stays.
   Task<Result<void>> listen(net::Address address);
   // Ends the connections of peers for whom this holds; whoever waits on them gets kCancelled.
   template <class Predicate>

@@ -207,6 +207,22 @@ TEST_F(ChannelTest, AMemberAsksAndIsAnswered) {
   EXPECT_EQ(echo_.last, "web2");
 }
 
+TEST_F(ChannelTest, WhoCannotListenAtANewAddressStaysWhereItWas) {
+  const Descriptor other = net::listen_on(net::Address::loopback(0)).value();
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  ASSERT_EQ(::getsockname(other.get(), reinterpret_cast<sockaddr*>(&storage), &length), 0);
+  bool done = false;
+  scope_.spawn([](ChannelServer& server, net::Address taken, bool& done) -> Task<void> {
+    const Result<void> listening = co_await server.listen(taken);
+    EXPECT_FALSE(listening);
+    done = true;
+  }(*server_, net::Address::from(storage, length), done));
+  ASSERT_TRUE(reactor_->run_until(done, kSoon));
+  EXPECT_EQ(answer_to(credentials("web2", {"app"}), R"({"request":"status"})").value_or("refused"),
+            "answered");
+}
+
 TEST_F(ChannelTest, DataGoesBothWaysInFrames) {
   const std::string data(300'000, 'x');
   Asked& asked = ask_as(credentials("web2", {"app"}), R"({"request":"data"})", data);

@@ -162,7 +162,7 @@ Result<void> EtcdProcess::start(EtcdOptions options) {
 
 void EtcdProcess::restart(EtcdOptions options) {
   options_ = std::move(options);
-  if (running()) ::kill(pid_, SIGTERM);
+  if (running()) scope_.spawn(end());
 }
 
 Task<void> EtcdProcess::close() {

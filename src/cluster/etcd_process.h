@@ -82,7 +82,7 @@ class EtcdProcess {
   // Starts it, and again whenever it ends, until close(). Once. kNotFound: there is no
   // etcd on this machine.
   Result<void> start(EtcdOptions options);
-  // Ends it so that it is started anew at once, with these: other authorities.
+  // Ends it, as close() does, so that it is started anew at once, with these: other authorities.
   void restart(EtcdOptions options);
   // SIGTERM, after kStopMax SIGKILL; it has ended when this has.
   Task<void> close();

@@ -85,6 +85,15 @@ TEST_F(OwnEtcdTest, WhatNeverJoinedIsToldTheMembersAsTheyAre) {
   finish(until_started_with(kAll));
 }
 
+TEST_F(OwnEtcdTest, OneThatDoesNotEndWhenToldToIsKilledAndStartedAnew) {
+  begin("test -e arguments || trap '' TERM\necho \"$@\" > arguments\nexec sleep 60\n");
+  finish(tell_voters(kOne));
+  join();
+  finish(until_started_with(kOne));
+  finish(tell_voters(kAll));
+  finish(until_started_with(kAll));
+}
+
 TEST_F(OwnEtcdTest, AMemberThatWasTakenOutWhileItWasAwayComesInAnew) {
   begin(
       "echo \"$@\" > arguments\n"

@@ -76,6 +76,7 @@ Task<void> Member::keep_listening() {
     const topology::Server* own = own_entry();
     const std::string wanted = own != nullptr ? channel_address(*site_, *own) : listening_;
     Duration wait = std::chrono::hours(1);
+    if (wanted == listening_) listen_problem_.clear();
     if (wanted != listening_) {
       const Result<net::Address> address = net::Address::parse(wanted);
       Result<void> listens = address ? Result<void>() : std::unexpected(address.error());
