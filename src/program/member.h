@@ -195,6 +195,8 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   // member_secrets.cc
   SecretVersions own_secrets() const;
   Task<std::string> store_secret(std::string name, int64_t version, std::optional<std::string> value);
+  Task<std::string> store_secret_alone(std::string name, int64_t version, std::optional<std::string> value,
+                                       Time deadline);
   Task<Result<std::string>> read_secrets();
   Task<std::string> answer_change_secret(std::string line, Conversation& conversation);
   Task<std::string> raise_secret(std::string name, bool removed, int64_t& version);
@@ -334,6 +336,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   std::map<std::string, ServerValue> servers_;  // that have joined
   SecretVersions secret_versions_;              // of the site
   Alarm secrets_changed_;
+  bool storing_secret_ = false;
   Alarm renew_now_;
   Alarm authority_changed_;
   struct Unrecorded {

@@ -147,7 +147,7 @@ Task<std::string> Member::answer_apply(std::string line, Conversation& talk) {
                    .server = identity_->server,
                    .at = seconds_of(wall()),
                    .id = random_secret(kIdBytes)};
-  std::string problem = co_await take_text_to_apply(request.value("back", false), next, talk);
+  std::string problem = co_await take_text_to_apply(value_of<bool>(request, "back"), next, talk);
   if (!problem.empty()) co_return failure_line(problem);
   const Result<std::optional<cluster::Entry>> now =
       co_await state_->get(std::string(cluster::kSiteKey), reactor_.now() + kRecordTimeout);
@@ -203,6 +203,8 @@ Task<std::string> Member::check_and_record(std::optional<cluster::Entry> now, Si
   for (std::string& each : next.changed) each.resize(std::min(each.size(), kLineBytesMax));
   Json answer = {{"ok", true}, {"changed", next.changed}, {"version", next.version}};
   if (check_only) co_return line_of(answer);
+  // What no server could read again would be a site without a file.
+  if (!cluster::parse_site_version(to_json(next))) co_return failure_line("this cannot be recorded");
   const std::string problem = co_await record_version(std::move(now), next);
   if (!problem.empty()) co_return failure_line(problem);
   log_.info("a version of the site file is applied", {{"version", next.version}, {"by", next.by}});

@@ -397,8 +397,7 @@ void Member::take_authority(const std::string& text, cluster::Version version) {
   renew_now_.ring();
 }
 
-// Fetches the authority's key where we shall hold it, gives it up where we shall not, and
-// carries a rotation on.
+// Fetches the authority's key where we shall hold it, and carries a rotation on.
 Task<void> Member::keep_authority() {
   for (;;) {
     co_await authority_changed_.wait(kAuthorityRetry);

@@ -10,8 +10,8 @@
 //
 // A server that alone was off for too long joins again with a token: a key from an old disk
 // is worth nothing while the site stands. Only of a site that was off as a whole, as the
-// certificate of the server that signs had ended as well, do those come back that come
-// within the next hour.
+// certificate of the server that signs had ended as well or nobody holds the shared state, do
+// those come back that come within the next hour.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -29,6 +29,8 @@ namespace {
 constexpr std::chrono::minutes kShortLife{10};
 // The shared state answers in this time, or is not there.
 constexpr std::chrono::seconds kStateLook{2};
+// Whoever holds it was heard in this time: the site stands, and only does not answer now.
+constexpr std::chrono::hours kStands{1};
 // Between two certificates for one server whose former one has ended.
 constexpr std::chrono::seconds kEndedPause{1};
 constexpr size_t kUnrecordedMax = 256;
@@ -45,9 +47,10 @@ Task<std::string> Member::issue_to_ended(std::string name, std::string text, std
       co_await state_->get(server_key(name), reactor_.now() + kStateLook);
   const bool own = name == identity_->server;
   const bool was_off = site_was_off_ != Time() && reactor_.now() - site_was_off_ < kOthersComeBack;
-  if (reached && !own && !was_off)
+  const bool stands = reached || state_->heard(kStands);
+  if (stands && !own && !was_off)
     co_return "its certificate has ended while the site stood: it has to join again, with `terrace token`";
-  if (own || !reached) site_was_off_ = reactor_.now();
+  if (own) site_was_off_ = reactor_.now();
   if (reached) {
     std::string problem = co_await issue(std::move(name), std::move(text), certificate);
     co_return problem;
@@ -63,6 +66,7 @@ Task<std::string> Member::issue_to_ended(std::string name, std::string text, std
   const std::chrono::milliseconds life = std::min(certificate_life(), std::chrono::milliseconds(kShortLife));
   Result<std::string> signed_one = sign(*request, *server, life, issued);
   if (!signed_one) co_return describe(signed_one.error());
+  site_was_off_ = reactor_.now();
   unrecorded_.push_back({name, issued});
   certificate = *std::move(signed_one);
   log_.warning("signed a short certificate by the last copy of what the servers share",

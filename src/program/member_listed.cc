@@ -52,6 +52,10 @@ std::string Member::objection_to_unlisted(const cluster::Asker& asker, const std
   if (listed(asker)) return "";
   const Result<cluster::StateRequest> parsed = cluster::parse_state_request(request);
   if (!parsed) return describe(parsed.error());
+  // A coordinator that is told of more than it has written stops: its disk would be an old one.
+  const auto* watch = std::get_if<cluster::WatchRequest>(&*parsed);
+  if (watch != nullptr && watch->since > state_->copy().entries().version())
+    return certificates::text_of(certificates::Reason::kNotListed);
   // Whether it holds the state, which it must to hand it over, is looked at where it is taken.
   if (!std::holds_alternative<cluster::Commit>(*parsed)) return "";
   return certificates::text_of(certificates::Reason::kNotListed);

@@ -28,6 +28,7 @@ namespace {
 constexpr int kAttemptsMax = 5;
 constexpr size_t kVersionsBytesMax = 64 << 10;
 constexpr std::chrono::seconds kStoreTimeout{10};
+constexpr std::chrono::milliseconds kStorePause{10};
 constexpr std::chrono::seconds kSecretsLook{5};
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -67,9 +68,21 @@ SecretVersions Member::own_secrets() const {
   return versions.value_or(SecretVersions{});
 }
 
-// A value, or none to remove it; then the note that this server has that version.
+// A value, or none to remove it; then the note that this server has that version. One at a time:
+// two that change a secret at once must not leave the older one.
 Task<std::string> Member::store_secret(std::string name, int64_t version, std::optional<std::string> value) {
   const Time deadline = reactor_.now() + kStoreTimeout;
+  while (storing_secret_ && reactor_.now() < deadline) co_await sleep(reactor_, kStorePause);
+  if (storing_secret_) co_return "others write at the same time; try again";
+  if (own_secrets()[name].version > version) co_return "";
+  storing_secret_ = true;
+  std::string problem = co_await store_secret_alone(name, version, std::move(value), deadline);
+  storing_secret_ = false;
+  co_return problem;
+}
+
+Task<std::string> Member::store_secret_alone(std::string name, int64_t version,
+                                             std::optional<std::string> value, Time deadline) {
   const Json question = {{"command", value ? "store-secret" : "remove-secret"}, {"name", name}};
   ControlCall call(reactor_);
   Result<void> asked = co_await call.ask(control_socket(folders_), text_of(question), deadline);

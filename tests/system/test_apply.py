@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -131,6 +132,21 @@ def test_it_is_refused_whole_when_one_server_objects(make_servers):  # noqa: F81
         assert header(site) is None, name
         assert site.file.read_text() == servers.text
     assert history(servers, "a")["current"] == 1
+
+
+def test_what_no_server_could_read_again_is_not_recorded(make_servers):  # noqa: F811
+    servers = make_servers("a", "b")
+    site = servers["a"]
+    frames = b"".join(len(part).to_bytes(4, "big") + part for part in (versioned(servers, 2).encode(), b""))
+    for odd, may in (({"by": "x" * 300}, False), ({"by": "x", "back": "odd"}, True)):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(20)
+            asking.connect(str(site.folder / "terrace/run/cluster/member.sock"))
+            asking.sendall(json.dumps({"command": "apply", "name": "new.toml"} | odd).encode() + b"\n" + frames)
+            said = asking.makefile().read().splitlines()
+        assert said and json.loads(said[-1])["ok"] is may, said
+        assert history(servers, "a")["current"] == (2 if may else 1)
+    assert applied(site) == 2
 
 
 def test_a_server_that_was_down_takes_the_version_before_it_serves(make_servers):  # noqa: F811

@@ -429,6 +429,23 @@ def test_a_secret_that_could_not_be_removed_is_tried_again(make_servers):
     wait_until(lambda: not file.exists(), "it to be gone from b", 20)
 
 
+def test_a_secret_that_comes_late_does_not_replace_a_newer_one(make_servers):
+    servers = make_servers("a", "b")
+    for value in ("first", "second"):
+        set_secret(servers, "a", value)
+    context = client_context()
+    context.load_cert_chain(servers.cluster("a") / "server.crt", servers.cluster("a") / "server.key")
+    with context.wrap_socket(servers.connect("b")) as connection:
+        connection.sendall(message({"channel": {"from": 1, "to": 1}, "server": "a", "program": "0",
+                                    "time_ms": int(time.time() * 1000)}))
+        assert read_message(connection)["server"] == "b"
+        late = b"late"
+        connection.sendall(message({"request": "store-secret", "name": "TOKEN", "version": 1, "removed": False}) +
+                           b"d" + len(late).to_bytes(4, "big") + late + b"e" + bytes(4))
+        assert read_message(connection)["ok"]
+    assert secret_of(servers, "b") == "second"
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_the_server_that_holds_what_they_share_can_be_revoked(make_servers, alive):
     """a is the coordinator; b takes that over from its last copy, and lets a in again."""

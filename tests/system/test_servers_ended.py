@@ -80,16 +80,29 @@ def test_two_servers_that_were_off_for_too_long_come_back_and_a_revoked_one_does
     assert not servers.seen_from("a")["c"]["joined"]
 
 
-def test_while_the_site_stands_nobody_gets_a_certificate_without_one(make_servers, tmp_path):
-    servers = make_servers("a", "b")
-    made = subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                           "-keyout", str(tmp_path / "key.pem"), "-subj", "/"], capture_output=True, text=True,
+def asked_without(servers, on: str, name: str, *key: str) -> dict:
+    """What that server says to one that has no certificate, and calls itself `name`."""
+    made = subprocess.run(["openssl", "req", "-new", *key, "-subj", "/"], capture_output=True, text=True,
                           check=True).stdout
-    with client_context().wrap_socket(servers.connect("a")) as connection:
+    with client_context().wrap_socket(servers.connect(on)) as connection:
         connection.sendall(message({"channel": {"from": 1, "to": 1}, "server": "", "program": "0",
                                     "time_ms": int(time.time() * 1000)}))
-        assert read_message(connection)["server"] == "a"
-        connection.sendall(message({"request": "renew-ended", "server": "b", "certificate_request": made}))
-        answer = read_message(connection)
+        assert read_message(connection)["server"] == on
+        connection.sendall(message({"request": "renew-ended", "server": name, "certificate_request": made}))
+        return read_message(connection)
+
+
+def test_while_the_site_stands_nobody_gets_a_certificate_without_one(make_servers, tmp_path):
+    servers = make_servers("a", "b")
+    answer = asked_without(servers, "a", "b", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-keyout", str(tmp_path / "key.pem"))
     assert answer["ok"] is False and "join again" in answer["error"], answer
     servers["a"].wait_for_log("refused a server whose certificate has ended")
+
+
+def test_a_moment_without_the_shared_state_makes_a_key_from_an_old_disk_worth_nothing_more(make_servers):
+    servers = make_servers("a", "b")
+    wait_until(lambda: (servers.cluster("b") / "authority.pem").exists(), "the key on b")
+    servers["a"].stop()  # it holds what they share
+    answer = asked_without(servers, "b", "a", "-key", str(servers.cluster("a") / "server.key"))
+    assert answer["ok"] is False and "join again" in answer["error"], answer

@@ -107,6 +107,18 @@ def test_who_holds_what_the_servers_share_may_be_taken_out(make_servers):
     servers.wait_until_all_answer("c", ("b", "c"))
 
 
+def test_a_server_that_was_taken_out_cannot_stop_the_coordinator(make_servers):
+    servers = make_servers("a", "b", "c", joined=False)
+    servers.join("b", servers.token("b", "a"))
+    servers.start("b")
+    done = apply(servers, "a", without(servers, "b"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    # As if it had seen more than the coordinator has on its disk.
+    asked(servers, "b", "a", "state", {"ask": "watch", "prefix": "", "since": 1 << 40, "wait_ms": 100})
+    done = apply(servers, "a", servers.text)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_server_that_was_off_while_it_was_taken_out_hears_so(make_servers):
     servers = three(make_servers)
     servers["c"].stop()
