@@ -35,7 +35,8 @@ def join(lab: Lab, server: str, on: str):
 
 def forget(lab: Lab, server: str):
     """Makes it a machine on which Terrace is installed, and nothing else is."""
-    lab.shell(server, "rm -rf /etc/terrace/site.toml /var/lib/terrace/* && kill $(cat /run/terrace/terrace.pid)")
+    lab.shell(server, "pid=$(cat /run/terrace/terrace.pid); rm /etc/terrace/site.toml; kill $pid; "
+              "while kill -0 $pid 2> /dev/null; do sleep 0.05; done; rm -rf /var/lib/terrace/*")
     wait_until(lambda: not lab.shell(server, "ls /run/terrace/control.sock 2>/dev/null; true"), "its end", 20.0)
 
 
