@@ -481,6 +481,8 @@ Task<std::string> Member::answer_authority_key(PeerTalk& talk) {
   if (!key) co_return failure_line(describe(key.error()));
   const Result<void> sent = co_await talk.channel.send_data(*std::move(key));
   if (!sent) co_return failure_line(describe(sent.error()));
+  log_.warning("another server was given the authority's key",
+               {{"who", asker}, {"from", talk.asker.address()}});
   co_return text_of({{"ok", true}, {"certificate", authority_->certificate_pem()}});
 }
 

@@ -68,7 +68,13 @@ Task<void> Member::follow_shared() {
     for (const std::string& key : changes->removed) {
       if (key.starts_with("servers/")) servers_.erase(key.substr(key.find('/') + 1));
     }
-    for (const cluster::Entry& entry : changes->entries) take_shared(entry);
+    // Who was revoked and has joined again is none of those whose calls are ended.
+    const auto is_server = [](const cluster::Entry& each) { return each.key.starts_with("servers/"); };
+    for (const bool servers : {true, false}) {
+      for (const cluster::Entry& entry : changes->entries) {
+        if (is_server(entry) == servers) take_shared(entry);
+      }
+    }
     use_servers();
     shared_known_ = shared_known_ || changes->version > 0;
     authority_changed_.ring();
