@@ -147,9 +147,9 @@ Result<MemberIdentity> keep(const Joining& joining, const certificates::Folder& 
   const auto placement = cluster::parse_placement(value_of<std::string>(answer, "placement"));
   if (!trust) return std::unexpected(trust.error());
   if (!placement) return std::unexpected(placement.error());
-  const MemberIdentity identity{.site = value_of<std::string>(answer, "site"),
-                                .server = value_of<std::string>(answer, "server"),
-                                .placement = *placement};
+  MemberIdentity identity{.site = value_of<std::string>(answer, "site"),
+                          .server = value_of<std::string>(answer, "server"),
+                          .placement = *placement};
   if (trust->site() != identity.site || !trust->trusts(joining.token.authority))
     return fail(Code::kInvalid, "join", "the answer is of another site than the token");
   const size_t slash = joining.site_path.rfind('/');

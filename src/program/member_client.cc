@@ -36,7 +36,7 @@ std::string why_nobody(const Error& error, const std::string& socket) {
 }  // namespace
 
 std::optional<std::string> find_member(const std::string& site_path) {
-  const std::string socket = member_socket(find_folders(site_path));
+  std::string socket = member_socket(find_folders(site_path));
   const Result<Json> said = ping(socket);
   if (!said || !value_of<bool>(*said, "member")) return std::nullopt;
   return socket;

@@ -37,7 +37,7 @@ Task<std::string> Member::found() {
   if (!own) co_return own.error();
   std::string obstacle = founding_obstacle(*site_, *own, folders_);
   if (!obstacle.empty()) co_return obstacle;
-  const std::string name = *own;
+  const std::string& name = *own;
   const bool others = co_await others_are_members(name);
   if (others)
     co_return name +
