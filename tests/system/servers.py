@@ -40,6 +40,11 @@ port = {port}
 """
 
 
+def without(text: str, name: str) -> str:
+    """A site file that names this server no more."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith(name + " = ")) + "\n"
+
+
 class Servers(dict):
     """The servers by name, in the order of the file; `text` is the site file."""
 

@@ -13,7 +13,7 @@ import pytest
 from client import ConnectionEnded, RoundRobin
 from control import ask
 from harness import is_listening, wait_until
-from servers import Servers
+from servers import Servers, without
 from test_servers import make_servers  # noqa: F401
 
 SECONDS = 60
@@ -219,8 +219,8 @@ def test_a_server_that_leaves_the_file_takes_no_visitors_and_no_request_fails(ma
     ports = [site.port for site in servers.values()]
     with RoundRobin(ports, "/recorder/up", rate=150, clients=6, resend=False) as load:
         load.until(50)
-        without = "\n".join(line for line in servers.text.splitlines() if not line.startswith("b = "))
-        done = apply(servers, "a", without.replace("[cluster]", "# [cluster]").replace("\nport =", "\n# port ="))
+        alone = without(servers.text, "b")
+        done = apply(servers, "a", alone.replace("[cluster]", "# [cluster]").replace("\nport =", "\n# port ="))
         assert done.returncode == 0, done.stdout + done.stderr
         assert "`b` leaves the site" in done.stdout
         wait_until(lambda: not is_listening(servers["b"].port), "b to take no visitors", SECONDS)
@@ -229,13 +229,19 @@ def test_a_server_that_leaves_the_file_takes_no_visitors_and_no_request_fails(ma
     assert is_listening(servers["a"].port)
 
 
-def test_a_server_joins_and_serves_under_load(make_servers, make_site):  # noqa: F811
+def two_of_three(make_site) -> tuple[Servers, str]:
+    """a and b serve, and c is in no site file yet; and the file that names all of them."""
     servers = Servers(("a", "b", "c"), make_site)
     all_text = servers.text
-    servers.text = "\n".join(line for line in all_text.splitlines() if not line.startswith("c = "))
+    servers.text = without(all_text, "c")
     servers.found("a")
     servers.join("b", servers.token("b", "a"))
     servers.start("b")
+    return servers, all_text
+
+
+def test_a_server_joins_and_serves_under_load(make_site):
+    servers, all_text = two_of_three(make_site)
     ports = [site.port for site in servers.values()]
     with RoundRobin(ports, "/recorder/up", rate=100, clients=4, resend=False) as load:
         load.until(30)
@@ -250,18 +256,12 @@ def test_a_server_joins_and_serves_under_load(make_servers, make_site):  # noqa:
     assert servers["c"].recorder.requests()
 
 
-def test_the_roles_of_a_server_move_to_another_under_load(make_servers, make_site):  # noqa: F811
-    servers = Servers(("a", "b", "c"), make_site)
-    lines = servers.text.splitlines()
-    with_b, with_c = ("\n".join(line for line in lines if not line.startswith(name + " = ")) for name in "cb")
-    servers.text = with_b
-    servers.found("a")
-    servers.join("b", servers.token("b", "a"))
-    servers.start("b")
+def test_the_roles_of_a_server_move_to_another_under_load(make_site):
+    servers, all_text = two_of_three(make_site)
     ports = [site.port for site in servers.values()]
     with RoundRobin(ports, "/recorder/up", rate=100, clients=4, resend=False) as load:
         load.until(30)
-        done = apply(servers, "b", with_c)
+        done = apply(servers, "b", without(all_text, "b"))
         assert done.returncode == 0, done.stdout + done.stderr
         assert "`b` leaves the site" in done.stdout and "`c` joins" in done.stdout, done.stdout
         assert "this server leaves the site" in done.stdout and "does not run" not in done.stdout, done.stdout

@@ -6,7 +6,7 @@ import json
 import time
 
 from harness import is_listening, wait_until
-from servers import make_servers
+from servers import make_servers, without
 from test_apply import apply
 from test_servers import client_context, message, read_message
 
@@ -55,10 +55,6 @@ def three(make_servers):
     return servers
 
 
-def without(servers, name: str) -> str:
-    return "\n".join(line for line in servers.text.splitlines() if not line.startswith(name + " = ")) + "\n"
-
-
 def refused(site, why: str):
     return wait_until(lambda: [line for line in site.log().splitlines()
                                if "refused a request of another server" in line and why in line], "a line about it")
@@ -71,7 +67,7 @@ def test_a_server_that_the_site_file_does_not_name_any_more_has_no_rights(make_s
         # Waits for what there is not.
         watch.sendall(message({"request": "state"}) + frame(b"d", json.dumps(
             {"ask": "watch", "prefix": "none", "since": 1 << 40, "wait_ms": 20000}).encode()) + frame(b"e", b""))
-        done = apply(servers, "b", without(servers, "c"))
+        done = apply(servers, "b", without(servers.text, "c"))
         assert done.returncode == 0, done.stdout + done.stderr
         servers["a"].wait_for_log("ended connections of servers that the site file gives less than before")
     for on in ("a", "b"):
@@ -96,7 +92,7 @@ def test_who_holds_what_the_servers_share_may_be_taken_out(make_servers):
     servers.join("b", servers.token("b", "a"))
     servers.start("b")
     wait_until(lambda: (servers.cluster("b") / "authority.pem").exists(), "the key on b")
-    text = without(servers, "a")
+    text = without(servers.text, "a")
     done = apply(servers, "b", text)
     assert done.returncode == 0, done.stdout + done.stderr
     servers["b"].wait_for_log("this server holds the shared state from now on")
@@ -111,7 +107,7 @@ def test_a_server_that_was_taken_out_cannot_stop_the_coordinator(make_servers):
     servers = make_servers("a", "b", "c", joined=False)
     servers.join("b", servers.token("b", "a"))
     servers.start("b")
-    done = apply(servers, "a", without(servers, "b"))
+    done = apply(servers, "a", without(servers.text, "b"))
     assert done.returncode == 0, done.stdout + done.stderr
     # As if it had seen more than the coordinator has on its disk.
     asked(servers, "b", "a", "state", {"ask": "watch", "prefix": "", "since": 1 << 40, "wait_ms": 100})
@@ -122,7 +118,7 @@ def test_a_server_that_was_taken_out_cannot_stop_the_coordinator(make_servers):
 def test_a_server_that_was_off_while_it_was_taken_out_hears_so(make_servers):
     servers = three(make_servers)
     servers["c"].stop()
-    done = apply(servers, "a", without(servers, "c"))
+    done = apply(servers, "a", without(servers.text, "c"))
     assert done.returncode == 0, done.stdout + done.stderr
     servers["c"].start(wait=False)
     servers["c"].wait_for_log("\nserving \n")  # at no address
