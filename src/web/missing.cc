@@ -1,6 +1,6 @@
 #include "web/missing.h"
 
-#include "web/hash.h"
+#include "base/hash.h"
 
 namespace terrace::web {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/hash.h"
 #include "http/date.h"
 #include "http/syntax.h"
-#include "web/hash.h"
 #include "web/pattern.h"
 
 namespace terrace::web {

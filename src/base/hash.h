@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace terrace::web {
+namespace terrace {
 
 // Both halves of the product, folded: every bit of the input moves every bit.
 inline uint64_t fold(uint64_t a, uint64_t b) {
@@ -30,4 +30,4 @@ inline uint64_t hash64(std::string_view text, uint64_t key) {
   return fold(state ^ rest, kOdd ^ (key << 1));
 }
 
-}  // namespace terrace::web
+}  // namespace terrace
