@@ -60,6 +60,8 @@ class Policy {
                                      Time now) = 0;
   // A backend answered: the time from the request to the head of the response.
   virtual void answered(size_t /*backend*/, Duration /*latency*/, Time /*now*/) {}
+  // Another backend takes this position.
+  virtual void forget(size_t /*backend*/) {}
 };
 
 // `first`: who begins when all are equal. Cores start at different ones, so that the first

@@ -24,6 +24,7 @@ class ConsistentHash final : public Policy {
   enum class Loads : uint8_t { kBounded, kUnbounded };
   ConsistentHash(Loads bound, size_t first) : bound_(bound), without_key_(first) {}
   std::optional<size_t> pick(std::span<const Load> loads, BackendSet open, const Key& key, Time now) override;
+  void forget(size_t backend) override { without_key_.forget(backend); }
 
  private:
   Loads bound_;

@@ -10,6 +10,7 @@ class LeastConnections final : public Policy {
  public:
   explicit LeastConnections(size_t first) : among_equals_(first) {}
   std::optional<size_t> pick(std::span<const Load> loads, BackendSet open, const Key& key, Time now) override;
+  void forget(size_t backend) override { among_equals_.forget(backend); }
 
  private:
   RoundRobin among_equals_;

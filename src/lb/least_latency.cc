@@ -28,6 +28,11 @@ void LeastLatency::answered(size_t backend, Duration latency, Time now) {
   stale_ = true;
 }
 
+void LeastLatency::forget(size_t backend) {
+  seen_[backend] = {};
+  stale_ = true;
+}
+
 // What was not heard of for long is thought to be as fast as the fastest: it is asked
 // again, and says so itself if it is not.
 void LeastLatency::judge(size_t count, Time now) {

@@ -22,6 +22,7 @@ class LeastLatency final : public Policy {
   explicit LeastLatency(Random& random) : random_(random) { speed_.fill(1); }
   std::optional<size_t> pick(std::span<const Load> loads, BackendSet open, const Key& key, Time now) override;
   void answered(size_t backend, Duration latency, Time now) override;
+  void forget(size_t backend) override;
 
  private:
   struct Seen {

@@ -19,6 +19,7 @@ class RoundRobin final : public Policy {
   explicit RoundRobin(size_t first) : first_(first % kBackendsMax) {}
   std::optional<size_t> pick(std::span<const Load> loads, BackendSet open, const Key& key, Time now) override;
   std::optional<size_t> pick(std::span<const Load> loads, BackendSet open);
+  void forget(size_t backend) override { owed_[backend] = 0; }
 
  private:
   size_t first_;
