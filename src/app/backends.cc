@@ -2,11 +2,7 @@
 
 #include <algorithm>
 
-#include "base/assert.h"
-
 namespace terrace::app {
-
-Backends::~Backends() { ASSERT(first_ == nullptr); }
 
 Instance* Backends::find(uint32_t slot, uint32_t generation) {
   for (const std::unique_ptr<Instance>& instance : instances_) {
@@ -33,7 +29,7 @@ void Backends::update(const InstanceUpdate& update) {
   instance->address = update.address;
   if (update.state == InstanceState::kUp) {
     instance->suspect_until = {};
-    wake(limits_.connections_max);
+    line_.wake(limits_.connections_max);
     return;
   }
   instance->pool.clear();
@@ -73,7 +69,7 @@ void Backends::tick() {
     instance->failures_unsaid = 0;
   }
   // One that rested may be tried again by whoever waits.
-  if (first_ != nullptr && best() != nullptr) wake(limits_.connections_max);
+  if (!line_.empty() && best() != nullptr) line_.wake(limits_.connections_max);
 }
 
 Instance* Backends::take() {
@@ -109,7 +105,7 @@ void Backends::release(Instance& instance) {
     events_.drained(instance.slot, instance.generation);
   }
   if (instance.in_flight == 0 && instance.state == InstanceState::kDown) erase(instance);
-  if (first_ != nullptr) wake(1);
+  line_.wake(1);
 }
 
 void Backends::failed(Instance& instance, bool refused) {
@@ -120,47 +116,5 @@ void Backends::failed(Instance& instance, bool refused) {
   instance.pool.clear();
   if (instance.failures_unsaid == 1) events_.failed(instance.slot, instance.generation, 0);
 }
-
-void Backends::wake(int count) {
-  while (count-- > 0 && first_ != nullptr) {
-    Turn& turn = *first_;
-    turn.leave();
-    turn.woken_ = true;
-    turn.disarm();
-    reactor_.resume_later(turn.waiting_);
-  }
-}
-
-bool Backends::Turn::await_ready() noexcept {
-  if (backends_.reactor_.now() >= deadline_) return true;
-  if (!backends_.full()) return false;
-  backends_.metrics_.queue_overflows.add();
-  return true;
-}
-
-void Backends::Turn::await_suspend(std::coroutine_handle<> waiting) {
-  waiting_ = waiting;
-  woken_ = false;
-  previous_ = backends_.last_;
-  next_ = nullptr;
-  (previous_ != nullptr ? previous_->next_ : backends_.first_) = this;
-  backends_.last_ = this;
-  ++backends_.waiting_;
-  backends_.reactor_.timers().arm(*this, deadline_);
-}
-
-void Backends::Turn::leave() {
-  (previous_ != nullptr ? previous_->next_ : backends_.first_) = next_;
-  (next_ != nullptr ? next_->previous_ : backends_.last_) = previous_;
-  --backends_.waiting_;
-}
-
-void Backends::Turn::expired() {
-  leave();
-  backends_.metrics_.queue_timeouts.add();
-  backends_.reactor_.resume_later(waiting_);
-}
-
-bool Backends::Turn::await_resume() { return woken_; }
 
 }  // namespace terrace::app

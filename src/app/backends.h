@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "http/client.h"
 #include "net/address.h"
+#include "reactor/waiting_line.h"
 
 namespace terrace::app {
 
@@ -84,10 +85,15 @@ class Backends {
   static constexpr Duration kSuspectFor = std::chrono::milliseconds(500);
 
   Backends(Reactor& reactor, InstanceEvents& events, const Limits& limits)
-      : reactor_(reactor), events_(events), limits_(limits) {}
-  ~Backends();
+      : reactor_(reactor),
+        events_(events),
+        limits_(limits),
+        line_(reactor, limits.queue_max, {metrics_.queue_timeouts, metrics_.queue_overflows}) {}
 
-  void set_limits(const Limits& limits) { limits_ = limits; }
+  void set_limits(const Limits& limits) {
+    limits_ = limits;
+    line_.set_length_max(limits.queue_max);
+  }
   void update(const InstanceUpdate& update);
   // Forgets every instance that the updates since mark() did not name; none without a mark().
   void mark();
@@ -105,11 +111,10 @@ class Backends {
 
   // co_await backends.turn(deadline): waits until take() may succeed. False at the
   // deadline; at once when the queue is full.
-  class Turn;
-  Turn turn(Time deadline);
-  int waiting() const { return waiting_; }
+  WaitingLine::Turn turn(Time deadline) { return line_.turn(deadline); }
+  int waiting() const { return line_.length(); }
   ProxyMetrics& metrics() { return metrics_; }
-  bool full() const { return waiting_ >= limits_.queue_max; }
+  bool full() const { return line_.full(); }
   const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
 
  private:
@@ -117,7 +122,6 @@ class Backends {
   // The one that take() would give.
   Instance* best() const;
   void erase(Instance& instance);
-  void wake(int count);
 
   Reactor& reactor_;
   InstanceEvents& events_;
@@ -126,32 +130,8 @@ class Backends {
   std::vector<std::pair<uint32_t, uint32_t>> named_;  // since mark()
   bool naming_ = false;
   size_t next_ = 0;
-  Turn* first_ = nullptr;  // the queue, oldest first
-  Turn* last_ = nullptr;
-  int waiting_ = 0;
   ProxyMetrics metrics_;
+  WaitingLine line_;
 };
-
-class [[nodiscard]] Backends::Turn final : Timer {
- public:
-  Turn(Backends& backends, Time deadline) : backends_(backends), deadline_(deadline) {}
-  bool await_ready() noexcept;
-  void await_suspend(std::coroutine_handle<> waiting);
-  // True when it is this request's turn.
-  bool await_resume();
-
- private:
-  friend class Backends;
-  void expired() override;
-  void leave();
-  Backends& backends_;
-  Time deadline_;
-  std::coroutine_handle<> waiting_;
-  Turn* next_ = nullptr;
-  Turn* previous_ = nullptr;
-  bool woken_ = false;
-};
-
-inline Backends::Turn Backends::turn(Time deadline) { return {*this, deadline}; }
 
 }  // namespace terrace::app
