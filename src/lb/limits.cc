@@ -53,7 +53,7 @@ ClientLimits::Admission ClientLimits::admit(const net::Ip& ip, Time now) {
   if (options_.per_second <= 0 && options_.at_once == 0) return {};
   Client* const client = find(client_key(ip), now);
   if (client == nullptr) {
-    ++unlimited_;
+    unlimited_.add();
     return {};
   }
   if (options_.at_once > 0 && client->in_flight >= options_.at_once) return {.answer = Answer::kTooMany};

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "net/address.h"
 
 namespace terrace::lb {
@@ -49,8 +50,8 @@ class ClientLimits {
   Admission admit(const net::Ip& client, Time now);
   void leave(Slot slot);
 
-  // Requests that were let through because their row of the table was full.
-  uint64_t unlimited() const { return unlimited_; }
+  // Requests that were let through because their row of the table was full. From any thread.
+  uint64_t unlimited() const { return unlimited_.get(); }
 
  private:
   struct Client {
@@ -67,7 +68,7 @@ class ClientLimits {
   uint64_t hash_key_;
   size_t rows_;
   std::unique_ptr<Client[]> clients_;
-  uint64_t unlimited_ = 0;
+  Counter unlimited_;
 };
 
 // What limits and ip-hash take for one client: the address, or the /64 of an IPv6 one.
