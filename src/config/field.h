@@ -76,16 +76,43 @@ struct Field {
 };
 
 struct Table {
+  // "lb.backends" is a table inside `[lb]`, which stands somewhere before it. Inner tables
+  // have entries, and none inside.
   std::string_view name;
   std::string_view about;
   std::vector<Field> fields;
   std::string_view later = {};  // as above, for all of it
-  // A table whose keys are names that the user chooses: adds one entry and
-  // returns its fields. `entry_word` is what one is called: "server".
+  // A table whose keys are names that the user chooses: gives the fields of one entry,
+  // which is added when it is new. `entry_word` is what one is called: "server".
   std::function<std::vector<Field>(const std::string& name)> entry = {};
+  std::function<std::vector<std::string>()> names = {};  // of the entries that are there
   std::string_view entry_word = {};
   Form entry_form = {};  // of these names
+
+  bool inner() const { return name.find('.') != std::string_view::npos; }
+  // "backends" of "lb.backends".
+  std::string_view last_name() const { return name.substr(name.rfind('.') + 1); }
+  bool is_inside(std::string_view outer) const { return inner() && name.substr(0, name.rfind('.')) == outer; }
 };
+
+// A table of named entries, bound to `entries`, whose elements have a `name`.
+template <class Entry>
+Table entries_table(std::vector<Entry>& entries, std::vector<Field> (*fields)(Entry& entry)) {
+  Table table;
+  table.entry = [&entries, fields](const std::string& name) {
+    for (Entry& entry : entries) {
+      if (entry.name == name) return fields(entry);
+    }
+    entries.push_back({.name = name});
+    return fields(entries.back());
+  };
+  table.names = [&entries] {
+    std::vector<std::string> names;
+    for (const Entry& entry : entries) names.push_back(entry.name);
+    return names;
+  };
+  return table;
+}
 
 // Longest string a file may hold, after interpolation.
 constexpr size_t kStringBytesMax = 32 << 10;

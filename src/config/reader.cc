@@ -60,7 +60,7 @@ class Reader {
 
   void read_top(const Node& node) {
     const auto table = std::ranges::find(tables_, node.name, &Table::name);
-    if (table == tables_.end()) return unknown_table(node);
+    if (table == tables_.end() || table->inner()) return unknown_table(node);
     if (!table->later.empty()) return later_table(node, *table);
     if (node.kind != Node::Kind::kTable) return no_table(node);
     resolve_ = options_.resolve(table->name);
@@ -72,13 +72,14 @@ class Reader {
   void unknown_table(const Node& node) {
     std::vector<std::string> names;
     names.reserve(tables_.size());
-    for (const Table& table : tables_) names.emplace_back(table.name);
+    for (const Table& table : tables_) {
+      if (!table.inner()) names.emplace_back(table.name);
+    }
     const auto meant = suggest(node.name, names);
     const Home home = meant ? Home{} : home_of(node.name);
     if (home.field == nullptr || home.field->secret) hide_leaves(node, source_);
     std::vector<std::string> notes;
-    if (!meant && home.field == nullptr)
-      notes.push_back(fmt::format("known here: {}", fmt::join(names, ", ")));
+    if (!meant && home.words.empty()) notes.push_back(fmt::format("known here: {}", fmt::join(names, ", ")));
     const char* what = node.kind == Node::Kind::kTable ? "table" : "key";
     report("E011", node.key, fmt::format("unknown {} `{}`", what, node.name),
            meant ? fmt::format("did you mean `{}`?", *meant) : home.words, std::move(notes));
@@ -104,9 +105,19 @@ class Reader {
     report("E013", node.key, fmt::format("`{}` must be a table", node.name), label);
   }
 
+  void read_inner(const Node& node, const Table& table) {
+    if (node.kind != Node::Kind::kTable) {
+      hide_leaves(node, source_);
+      return report("E013", node.where, fmt::format("`{}` must be a table", table.name),
+                    fmt::format("this is {}", kind_name(node.kind)));
+    }
+    origins_.add(std::string(table.name), {.key = node.key, .value = node.where});
+    read_entries(node, table);
+  }
+
   void read_entries(const Node& node, const Table& table) {
     for (const Node& child : node.children) {
-      const std::string path = fmt::format("{}.{}", node.name, child.name);
+      const std::string path = fmt::format("{}.{}", table.name, child.name);
       if (child.kind != Node::Kind::kTable) {
         report("E013", child.where, fmt::format("`{}` must be a table", path),
                fmt::format("this is {}", kind_name(child.kind)));
@@ -124,9 +135,13 @@ class Reader {
   void read_fields(const Node& node, std::span<const Field> fields, const std::string& path,
                    const std::string& in) {
     for (const Node& child : node.children) {
+      if (const Table* table = inner_table(path, child.name)) {
+        read_inner(child, *table);
+        continue;
+      }
       const Field* field = find_field(fields, child.name);
       if (field == nullptr) {
-        unknown_key(child, fields, in);
+        unknown_key(child, fields, path, in);
         continue;
       }
       const At at{*field, fmt::format("{}.{}", path, child.name)};
@@ -154,14 +169,18 @@ class Reader {
 
   // A key that nobody knows may be a secret's, written wrongly: its value is shown
   // only when it is clearly another's.
-  void unknown_key(const Node& node, std::span<const Field> fields, const std::string& in) {
-    const std::vector<std::string> names = names_of(fields);
+  void unknown_key(const Node& node, std::span<const Field> fields, const std::string& path,
+                   const std::string& in) {
+    std::vector<std::string> names = names_of(fields);
+    for (const Table& table : tables_) {
+      if (table.is_inside(path)) names.emplace_back(table.last_name());
+    }
     const auto meant = suggest(node.name, names);
     const Home home = meant ? Home{} : home_of(node.name);
     const Field* field = meant ? find_field(fields, *meant) : home.field;
     if (field == nullptr || field->secret) hide_leaves(node, source_);
     std::vector<std::string> notes;
-    if (field == nullptr) notes.push_back(fmt::format("known here: {}", fmt::join(names, ", ")));
+    if (field == nullptr && !meant) notes.push_back(fmt::format("known here: {}", fmt::join(names, ", ")));
     report("E012", node.key, fmt::format("unknown key `{}` in {}", node.name, in),
            meant ? fmt::format("did you mean `{}`?", *meant) : home.words, std::move(notes));
   }
@@ -175,8 +194,16 @@ class Reader {
     for (const Table& table : tables_) {
       if (const Field* field = find_field(table.fields, name))
         return {field, fmt::format("`{}` belongs in `[{}]`", name, table.name)};
+      if (table.inner() && table.last_name() == name)
+        return {nullptr, fmt::format("write `[{}]`", table.name)};
     }
     return {};
+  }
+
+  const Table* inner_table(std::string_view outer, std::string_view name) const {
+    const auto found = std::ranges::find_if(
+        tables_, [&](const Table& table) { return table.is_inside(outer) && table.last_name() == name; });
+    return found != tables_.end() ? &*found : nullptr;
   }
 
   void later_key(const Node& node, const At& at) {

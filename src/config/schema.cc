@@ -1,6 +1,7 @@
 #include "config/schema.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "config/json.h"
 
@@ -88,7 +89,10 @@ void write_field(JsonWriter& json, const Field& field) {
   json.end_object();
 }
 
-void write_object(JsonWriter& json, std::span<const Field> fields) {
+void write_table(JsonWriter& json, const Table& table, std::span<const Table* const> inner);
+
+// `inner`: the tables inside.
+void write_object(JsonWriter& json, std::span<const Field> fields, std::span<const Table* const> inner = {}) {
   json.string("type", "object");
   json.boolean("additionalProperties", false);
   if (std::ranges::any_of(fields, &Field::required)) {
@@ -102,11 +106,12 @@ void write_object(JsonWriter& json, std::span<const Field> fields) {
   for (const Field& field : fields) {
     if (field.later.empty()) write_field(json, field);
   }
+  for (const Table* table : inner) write_table(json, *table, {});
   json.end_object();
 }
 
-void write_table(JsonWriter& json, const Table& table) {
-  json.begin_object(table.name);
+void write_table(JsonWriter& json, const Table& table, std::span<const Table* const> inner) {
+  json.begin_object(table.last_name());
   json.string("description", table.about);
   if (table.entry) {
     json.string("type", "object");
@@ -114,7 +119,7 @@ void write_table(JsonWriter& json, const Table& table) {
     write_object(json, table.entry("name"));
     json.end_object();
   } else {
-    write_object(json, table.fields);
+    write_object(json, table.fields, inner);
   }
   json.end_object();
 }
@@ -131,7 +136,12 @@ std::string json_schema(std::string_view title, std::string_view about, std::spa
   json.boolean("additionalProperties", false);
   json.begin_object("properties");
   for (const Table& table : tables) {
-    if (table.later.empty()) write_table(json, table);
+    if (table.inner() || !table.later.empty()) continue;
+    std::vector<const Table*> inner;
+    for (const Table& other : tables) {
+      if (other.is_inside(table.name)) inner.push_back(&other);
+    }
+    write_table(json, table, inner);
   }
   json.end_object();
   json.end_object();

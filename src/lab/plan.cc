@@ -55,14 +55,9 @@ int web_port(const topology::Site& site) {
   return 80;
 }
 
-bool has_role(const topology::Server& server, Role role) {
-  return std::ranges::find(server.roles, role) != server.roles.end();
-}
-
 // Load balancers where there are some, else web servers.
 void choose_entries(const topology::Site& site, Plan& plan) {
-  const bool balanced =
-      std::ranges::any_of(site.servers, [](const auto& server) { return has_role(server, Role::kLb); });
+  const bool balanced = has_role(site, Role::kLb);
   for (size_t i = 0; i < site.servers.size(); ++i)
     plan.machines[i].entry = has_role(site.servers[i], balanced ? Role::kLb : Role::kWeb);
 }

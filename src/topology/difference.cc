@@ -40,34 +40,38 @@ class Difference {
     const std::vector<Table> now_tables = site_tables(now);
     for (size_t t = 0; t < now_tables.size(); ++t) {
       for (size_t f = 0; f < now_tables[t].fields.size(); ++f)
-        compare(now_tables[t], old_tables[t].fields[f], now_tables[t].fields[f]);
+        compare(now_tables[t].name, old_tables[t].fields[f], now_tables[t].fields[f]);
+      if (now_tables[t].name == "servers")
+        compare_servers(old_tables[t], now_tables[t]);
+      else if (now_tables[t].entry)
+        compare_entries(old_tables[t], now_tables[t]);
     }
-    compare_servers();
     return std::move(lines_);
   }
 
  private:
-  void compare(const Table& table, const Field& old, const Field& now) {
+  // `at`: the table, or one entry of it.
+  void compare(std::string_view at, const Field& old, const Field& now) {
     if (value_as_toml(old) == value_as_toml(now)) return;
-    const std::string path = fmt::format("{}.{}", table.name, now.name);
+    const std::string path = fmt::format("{}.{}", at, now.name);
     if (const auto* const* named = std::get_if<std::vector<Named>*>(&now.slot))
-      return compare_names(table, now, *std::get<std::vector<Named>*>(old.slot), **named);
+      return compare_names(at, now, *std::get<std::vector<Named>*>(old.slot), **named);
     if (now.secret || hidden(before_, path) || hidden(after_, path))
-      lines_.push_back(fmt::format("{}: {} changed", table.name, now.name));
+      lines_.push_back(fmt::format("{}: {} changed", at, now.name));
     else
-      lines_.push_back(fmt::format("{}: {} {} -> {}", table.name, now.name, shown(old), shown(now)));
+      lines_.push_back(fmt::format("{}: {} {} -> {}", at, now.name, shown(old), shown(now)));
   }
 
-  void compare_names(const Table& table, const Field& field, const std::vector<Named>& old,
+  void compare_names(std::string_view at, const Field& field, const std::vector<Named>& old,
                      const std::vector<Named>& now) {
-    const std::string in = fmt::format("{}: {}", table.name, field.name);
+    const std::string in = fmt::format("{}: {}", at, field.name);
     const size_t lines = lines_.size();
     for (const Named& entry : old) {
       if (find(now, entry.name) == nullptr) lines_.push_back(fmt::format("{} `{}` removed", in, entry.name));
     }
     for (const Named& entry : now) {
       const Named* was = find(old, entry.name);
-      const std::string path = fmt::format("{}.{}.{}", table.name, field.name, entry.name);
+      const std::string path = fmt::format("{}.{}.{}", at, field.name, entry.name);
       const bool secret = field.secret || hidden(before_, path) || hidden(after_, path);
       if (was == nullptr)
         lines_.push_back(fmt::format("{} `{}` added", in, entry.name));
@@ -80,18 +84,44 @@ class Difference {
     if (lines_.size() == lines) lines_.push_back(in + " in another order");
   }
 
+  void compare_entries(const Table& old, const Table& now) {
+    const std::vector<std::string> old_names = old.names();
+    const std::vector<std::string> names = now.names();
+    const auto is_in = [](const std::vector<std::string>& among, const std::string& name) {
+      return std::ranges::find(among, name) != among.end();
+    };
+    for (const std::string& name : old_names) {
+      if (!is_in(names, name)) lines_.push_back(fmt::format("{}: `{}` removed", now.name, name));
+    }
+    for (const std::string& name : names) {
+      if (is_in(old_names, name))
+        compare_entry(name, old, now);
+      else
+        lines_.push_back(fmt::format("{}: `{}` added", now.name, name));
+    }
+    if (old_names != names && std::ranges::is_permutation(old_names, names))
+      lines_.push_back(fmt::format("{} in another order", now.name));
+  }
+
+  void compare_entry(const std::string& name, const Table& old, const Table& now) {
+    const std::vector<Field> was = old.entry(name);
+    const std::vector<Field> is = now.entry(name);
+    for (size_t i = 0; i < is.size(); ++i) compare(fmt::format("{}.{}", now.name, name), was[i], is[i]);
+  }
+
   static const Server* find_server(const Site& site, const std::string& name) {
     const auto found = std::ranges::find(site.servers, name, &Server::name);
     return found != site.servers.end() ? &*found : nullptr;
   }
 
-  void compare_servers() {
+  void compare_servers(const Table& old, const Table& now) {
     for (const Server& server : before_.servers) {
       if (find_server(after_, server.name) == nullptr) say(server, "leaves the site");
     }
     for (const Server& server : after_.servers) {
       if (const Server* was = find_server(before_, server.name)) {
         compare_server(*was, server);
+        compare_weight(server.name, old, now);
       } else {
         say(server, fmt::format("joins the pool: {} at {}", words_of(server), server.address));
       }
@@ -109,6 +139,14 @@ class Difference {
     if (was.address == now.address && was.roles.size() == now.roles.size() && was.roles != now.roles &&
         std::ranges::is_permutation(was.roles, now.roles))
       say(now, "has its roles in another order");
+  }
+
+  void compare_weight(const std::string& name, const Table& old, const Table& now) {
+    const std::vector<Field> was = old.entry(name);
+    const std::vector<Field> is = now.entry(name);
+    for (size_t i = 0; i < is.size(); ++i) {
+      if (is[i].name == "weight") compare(fmt::format("servers.{}", name), was[i], is[i]);
+    }
   }
 
   void say(const Server& server, const std::string& what) {
@@ -156,14 +194,12 @@ void describe_names(std::string& out, const Site& site, const std::string& path,
   }
 }
 
-void describe_server(std::string& out, const Server& server) {
-  Site scratch;
-  const std::vector<Table> tables = site_tables(scratch);
-  const auto servers = std::ranges::find(tables, "servers", &Table::name);
-  const std::vector<Field> fields = servers->entry(server.name);
-  scratch.servers.back() = server;
-  for (const Field& field : fields)
-    out += fmt::format("servers.{}.{} = {}\n", server.name, field.name, value_as_toml(field));
+void describe_field(std::string& out, const Site& site, const std::string& path, const Field& field) {
+  if (const auto* const* named = std::get_if<std::vector<Named>*>(&field.slot))
+    return describe_names(out, site, path, field, **named);
+  const std::string value = value_as_toml(field);
+  const bool secret = (field.secret && !value.empty()) || hidden(site, path);
+  out += fmt::format("{} = {}\n", path, secret ? "***" : value.empty() ? "\"\"" : value);
 }
 
 }  // namespace
@@ -177,20 +213,14 @@ std::string describe(const Site& site) {
   std::string out;
   for (const Table& table : site_tables(copy)) {
     for (const Field& field : table.fields) {
-      if (!field.later.empty()) continue;
-      const std::string path = fmt::format("{}.{}", table.name, field.name);
-      if (const auto* const* named = std::get_if<std::vector<Named>*>(&field.slot)) {
-        describe_names(out, site, path, field, **named);
-        continue;
-      }
-      const bool secret = (field.secret && !value_as_toml(field).empty()) || hidden(site, path);
-      out += fmt::format("{} = {}\n", path,
-                         secret                         ? "***"
-                         : value_as_toml(field).empty() ? "\"\""
-                                                        : value_as_toml(field));
+      if (field.later.empty()) describe_field(out, copy, fmt::format("{}.{}", table.name, field.name), field);
+    }
+    if (!table.entry) continue;
+    for (const std::string& name : table.names()) {
+      for (const Field& field : table.entry(name))
+        describe_field(out, copy, fmt::format("{}.{}.{}", table.name, name, field.name), field);
     }
   }
-  for (const Server& server : site.servers) describe_server(out, server);
   return out;
 }
 

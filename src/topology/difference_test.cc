@@ -85,5 +85,29 @@ TEST(Difference, OfRolesNamesThem) {
               ElementsAre("servers: `a` has its roles in another order"));
 }
 
+TEST(Difference, OfTheLoadBalancerNamesBackendsAndPools) {
+  const std::string head =
+      "[app]\nrun = \"x\"\n[db]\nengine = \"none\"\n[servers]\n"
+      "lb1 = { address = \"10.0.0.1\", roles = [\"lb\"] }\n";
+  const std::string before = head +
+                             "web1 = { address = \"10.0.0.2\" }\n[lb.backends]\n"
+                             "a = { address = \"10.0.0.3:80\" }\nb = { address = \"10.0.0.4:80\" }\n"
+                             "[lb.pools]\none = { servers = [\"a\"], paths = [\"/1\"] }\n"
+                             "two = { servers = [\"b\"], paths = [\"/2\"] }\n";
+  const std::string after = head +
+                            "web1 = { address = \"10.0.0.2\", weight = 3 }\n[lb]\nslow_start = \"1s\"\n"
+                            "[lb.backends]\nb = { address = \"10.0.0.5:80\", weight = 0 }\n"
+                            "c = { address = \"10.0.0.6:80\" }\n[lb.pools]\n"
+                            "two = { servers = [\"b\", \"c\"], paths = [\"/2\"] }\n"
+                            "one = { servers = [\"b\"], paths = [\"/1\"] }\n";
+  EXPECT_THAT(
+      between(before, after),
+      ElementsAre("servers.web1: weight 1 -> 3", "lb: slow_start \"10s\" -> \"1s\"",
+                  "lb.backends: `a` removed", "lb.backends.b: address \"10.0.0.4:80\" -> \"10.0.0.5:80\"",
+                  "lb.backends.b: weight 1 -> 0", "lb.backends: `c` added",
+                  "lb.pools.two: servers [\"b\"] -> [\"b\", \"c\"]",
+                  "lb.pools.one: servers [\"a\"] -> [\"b\"]", "lb.pools in another order"));
+}
+
 }  // namespace
 }  // namespace terrace::topology

@@ -1,6 +1,7 @@
 #include "topology/fields.h"
 
 #include "topology/forms.h"
+#include "topology/lb_fields.h"
 
 namespace terrace::topology {
 namespace {
@@ -436,7 +437,7 @@ std::vector<Field> server_fields(Server& server) {
        .example = R"("203.0.113.7")"},
       {.name = "roles",
        .about = "What this server does.",
-       .slot = choices(server.roles, {{"lb", "spreads requests over the web servers", "step 1"},
+       .slot = choices(server.roles, {{"lb", "spreads requests over the web servers"},
                                       {"web", "serves files and passes the rest on"},
                                       {"app", "runs the application"},
                                       {"db", "holds the database"},
@@ -445,6 +446,13 @@ std::vector<Field> server_fields(Server& server) {
        .maximum = 5,
        .example = R"(["web", "app", "db"])",
        .default_words = R"(`["web", "app"]`, and `"db"` with `db.engine` = `"sqlite"`)"},
+      {.name = "weight",
+       .about =
+           "How much of the requests a web server gets behind a load balancer, against the others. 0: no "
+           "new ones.",
+       .slot = &server.weight,
+       .maximum = 256,
+       .example = "2"},
   };
 }
 
@@ -471,29 +479,19 @@ Table cluster_table(ClusterTable& cluster) {
 }
 
 Table servers_table(std::vector<Server>& servers) {
-  return {
-      .name = "servers",
-      .about =
-          "The machines of the site, by name. Without this table this machine holds every role and serves "
-          "localhost only; with one entry it is a public server on port 80. With several, each of them is a "
-          "member of the site: docs/servers.md.",
-      .entry =
-          [&servers](const std::string& name) {
-            servers.push_back({.name = name});
-            return server_fields(servers.back());
-          },
-      .entry_word = "server",
-      .entry_form = server_name()};
+  Table table = config::entries_table(servers, server_fields);
+  table.name = "servers";
+  table.about =
+      "The machines of the site, by name. Without this table this machine holds every role and serves "
+      "localhost only; with one entry it is a public server on port 80. With several, each of them is a "
+      "member of the site: docs/servers.md.";
+  table.entry_word = "server";
+  table.entry_form = server_name();
+  return table;
 }
 
 std::vector<Table> later_tables() {
   return {
-      {.name = "lb",
-       .about = "The load balancer.",
-       .fields = {{.name = "vips",
-                   .about = "Addresses that move between load balancers.",
-                   .later = "step 3"}},
-       .later = "step 1"},
       {.name = "tls", .about = "Certificates, and encryption between servers.", .later = "step 2"},
       {.name = "firewall", .about = "Which ports are open, and to whom.", .later = "step 2"},
       {.name = "monitor", .about = "Metrics, alerts and the dashboard.", .later = "step 2"},
@@ -526,6 +524,7 @@ std::vector<Table> site_tables(Site& site) {
                             logs_table(site.logs),
                             servers_table(site.servers),
                             cluster_table(site.cluster)};
+  for (Table& table : lb_tables(site)) tables.push_back(std::move(table));
   for (Table& table : later_tables()) tables.push_back(std::move(table));
   return tables;
 }

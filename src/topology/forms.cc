@@ -282,7 +282,61 @@ std::string check_backup_time(string_view text) {
   return parse_time_of_day(text) ? "" : "write `off`, `hourly`, `daily`, or a time in UTC such as `03:30`";
 }
 
+std::string check_host_pattern(string_view text) {
+  if (text.starts_with("*.")) text.remove_prefix(2);
+  if (text.find('*') != string_view::npos) return "`*` stands for the first part only: `*.example.com`";
+  return check_domain(text);
+}
+
+std::string check_backend(string_view text) {
+  std::string wrong = check_listen(text);
+  if (!wrong.empty()) return wrong;
+  const net::Address address = *net::Address::parse(text);
+  if (address.port() == 0) return "port 0 is none";
+  return address.peer().ip == *net::Ip::parse("::") || address.peer().ip == *net::Ip::parse("0.0.0.0")
+             ? "no machine has this address"
+             : "";
+}
+
+std::string check_hash_source(string_view text) {
+  const std::optional<HashSource> source = parse_hash_source(text);
+  if (!source) return "write `header:X-User` or `cookie:session`";
+  return source->name.size() <= 256 && all_of(source->name, is_token_character)
+             ? ""
+             : "no header or cookie has this name";
+}
+
+std::string check_check_target(string_view text) {
+  if (text == "tcp") return {};
+  return text.starts_with('/') ? check_url_path(text) : "write a path, or `tcp`";
+}
+
+std::string check_status_range(string_view text) {
+  return parse_status_range(text) ? "" : "write `200`, or `200-399`";
+}
+
 }  // namespace
+
+std::optional<StatusRange> parse_status_range(string_view text) {
+  const auto status = [](string_view digits) {
+    return digits.size() == 3 && all_of(digits, is_digit) && digits[0] != '0' ? std::stoi(std::string(digits))
+                                                                              : 0;
+  };
+  const size_t dash = text.find('-');
+  const StatusRange range{.first = status(text.substr(0, dash)),
+                          .last = status(dash == string_view::npos ? text : text.substr(dash + 1))};
+  constexpr int kLast = 599;
+  if (range.first == 0 || range.last < range.first || range.last > kLast) return std::nullopt;
+  return range;
+}
+
+std::optional<HashSource> parse_hash_source(string_view text) {
+  for (const string_view kind : {"header:", "cookie:"}) {
+    if (text.starts_with(kind) && text.size() > kind.size())
+      return HashSource{.cookie = kind == "cookie:", .name = text.substr(kind.size())};
+  }
+  return std::nullopt;
+}
 
 std::optional<std::vector<string_view>> placeholders(string_view url_template) {
   constexpr std::array<string_view, 6> kKnown{"host", "port", "name", "user", "password", "path"};
@@ -345,5 +399,10 @@ config::Form package_name() { return {"the name of a Debian package", check_pack
 config::Form writable_path() { return {"a path in `app.folder`", check_writable_path}; }
 config::Form backup_time() { return {"a time for backups", check_backup_time}; }
 config::Form database_url() { return {"a URL", check_database_url}; }
+config::Form host_pattern() { return {"a DNS name, or `*.` and one", check_host_pattern}; }
+config::Form backend() { return {"an address with a port", check_backend}; }
+config::Form hash_source() { return {"`header:` or `cookie:` and a name", check_hash_source}; }
+config::Form check_target() { return {"a path, or \"tcp\"", check_check_target}; }
+config::Form status_range() { return {"a status, or a range such as \"200-399\"", check_status_range}; }
 
 }  // namespace terrace::topology

@@ -38,6 +38,11 @@ config::Form url_style();      // "plain", "rails", "sqlalchemy", a template wit
 config::Form package_name();   // Debian Policy section 5.6.1
 config::Form writable_path();  // below a folder, never the folder itself; as it will be compared
 config::Form backup_time();    // "off", "hourly", "daily", "03:30"
+config::Form host_pattern();   // a DNS name, perhaps with `*` for its first part
+config::Form backend();        // "10.0.0.41:8080": where a connection can be made
+config::Form hash_source();    // "header:NAME" or "cookie:NAME"
+config::Form check_target();   // a path, or "tcp"
+config::Form status_range();   // "200" or "200-399"
 
 // The names that a template of `DATABASE_URL` may hold between braces, in its order;
 // nothing when a brace of it stands for something else.
@@ -45,6 +50,20 @@ std::optional<std::vector<std::string_view>> placeholders(std::string_view url_t
 
 // "03:30" as the time since midnight.
 std::optional<std::chrono::minutes> parse_time_of_day(std::string_view text);
+
+// "200-399", both included, or one status as both.
+struct StatusRange {
+  int first = 200;
+  int last = 399;
+};
+std::optional<StatusRange> parse_status_range(std::string_view text);
+
+// "header:X-User", "cookie:session".
+struct HashSource {
+  bool cookie = false;
+  std::string_view name;
+};
+std::optional<HashSource> parse_hash_source(std::string_view text);
 
 // The value of a redirect: "/new" or "301 /new".
 struct Redirect {

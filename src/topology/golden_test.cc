@@ -163,7 +163,7 @@ TEST(SiteFile, HasANearMissForEveryKey) {
 TEST(SiteFile, ShowsTheDefaultOfEveryKeyThatIsMissing) {
   const std::string text = all_texts("missing-");
   for (const Key& key : all_keys()) {
-    if (!key.path.starts_with("servers.")) EXPECT_THAT(text, testing::HasSubstr(key.path + " = "));
+    if (key.path.find(".main.") == std::string::npos) EXPECT_THAT(text, testing::HasSubstr(key.path + " = "));
   }
 }
 

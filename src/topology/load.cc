@@ -38,6 +38,28 @@ std::string root_of(const Site& site, const std::string& root) {
   return root.empty() ? std::filesystem::path(site.path).parent_path().string() : root;
 }
 
+// What a pool does not say is as [lb] says.
+void fill_pool(LbPool& pool, const PoolSettings& general, const Origins& origins) {
+  const auto set = [&](const char* key) {
+    return origins.find("lb.pools." + pool.name + "." + key) != nullptr;
+  };
+  PoolSettings& own = pool.settings;
+  if (!set("balance")) own.balance = general.balance;
+  if (!set("hash") && own.balance == Balance::kConsistentHash) own.hash = general.hash;
+  if (!set("mode")) own.mode = general.mode;
+  if (!set("return")) own.returns = general.returns;
+  if (!set("check")) own.check = pool.tcp.empty() ? general.check : "tcp";
+  if (!set("check_status")) own.check_status = general.check_status;
+}
+
+void fill_lb(Site& site, const Origins& origins, bool set_run) {
+  constexpr std::chrono::seconds kLater{5};  // so that the web server's own answer comes first
+  if (!has_role(site, Role::kLb)) return;
+  if (origins.find("lb.check") == nullptr) site.lb.pool.check = set_run ? site.app.health : "/";
+  if (origins.find("lb.try_timeout") == nullptr) site.lb.try_timeout = site.app.response_timeout + kLater;
+  for (LbPool& pool : site.lb_pools) fill_pool(pool, site.lb.pool, origins);
+}
+
 // The defaults that depend on other keys.
 void fill(Site& site, const Origins& origins, const std::string& folder) {
   const bool set_run = origins.find("app.run") != nullptr;
@@ -62,6 +84,7 @@ void fill(Site& site, const Origins& origins, const std::string& folder) {
     server.roles = {Role::kWeb, Role::kApp};
     if (site.db.engine == DbEngine::kSqlite) server.roles.push_back(Role::kDb);
   }
+  fill_lb(site, origins, set_run);
 }
 
 std::vector<std::string> hidden_keys(const Origins& origins) {

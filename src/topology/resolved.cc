@@ -28,13 +28,13 @@ void write_field(std::string& out, const std::string& path, const Field& field) 
   }
 }
 
-void write_server(std::string& out, const Server& server) {
-  Site scratch;
-  const std::vector<Table> tables = site_tables(scratch);
-  const std::vector<Field> fields = std::ranges::find(tables, "servers", &Table::name)->entry(server.name);
-  scratch.servers.back() = server;
-  for (const Field& field : fields)
-    write_field(out, fmt::format("servers.{}.{}", config::toml_key(server.name), field.name), field);
+void write_entries(std::string& out, const Table& table) {
+  for (const std::string& name : table.names()) {
+    for (const Field& field : table.entry(name)) {
+      if (value_as_toml(field).empty()) continue;
+      write_field(out, fmt::format("{}.{}.{}", table.name, config::toml_key(name), field.name), field);
+    }
+  }
 }
 
 }  // namespace
@@ -53,8 +53,8 @@ std::string resolved_text(const Site& site) {
       if (field.secret || value_as_toml(field) == value_as_toml(default_tables[t].fields[f])) continue;
       write_field(out, fmt::format("{}.{}", tables[t].name, field.name), field);
     }
+    if (tables[t].entry) write_entries(out, tables[t]);
   }
-  for (const Server& server : site.servers) write_server(out, server);
   return out;
 }
 

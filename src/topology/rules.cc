@@ -11,26 +11,25 @@
 #include "config/quantity.h"
 #include "net/address.h"
 #include "topology/database_url.h"
+#include "topology/findings.h"
 #include "topology/forms.h"
+#include "topology/lb_rules.h"
 
 namespace terrace::topology {
 namespace {
 
-using config::Diagnostic;
 using config::Origin;
-using config::Severity;
 using config::Span;
 
-class Rules {
+class Rules : private Findings {
  public:
   Rules(const Site& site, const config::Origins& origins, const LoadOptions& options,
         config::Diagnostics& diagnostics)
-      : site_(site), origins_(origins), options_(options), diagnostics_(diagnostics) {
-    // After a name that nobody knows, or a table that is none, a key may only seem
-    // to be missing.
-    complete_ = std::ranges::none_of(
-        diagnostics.all(), [](const Diagnostic& d) { return d.code == "E011" || d.code == "E012"; });
-  }
+      : Findings(origins, diagnostics),
+        site_(site),
+        origins_(origins),
+        options_(options),
+        complete_(complete()) {}
 
   void check() {
     if (complete_ && options_.wants_something_to_serve) {
@@ -61,37 +60,11 @@ class Rules {
   }
 
  private:
-  bool set(const std::string& path) const { return origins_.find(path) != nullptr; }
-  const Origin* known(const std::string& path) const {
-    const Origin* origin = origins_.find(path);
-    return origin != nullptr && !origin->unresolved && !origin->wrong ? origin : nullptr;
-  }
   bool has_run() const { return set("app.run"); }
   bool has_files() const { return set("web.files"); }
 
-  void report(std::string code, const Span& where, std::string message, std::string label,
-              std::vector<std::string> notes = {}) {
-    diagnostics_.add({.code = std::move(code),
-                      .message = std::move(message),
-                      .where = where,
-                      .label = std::move(label),
-                      .notes = std::move(notes)});
-  }
-
-  // The error stands at a key that is set.
-  void report_key(std::string code, const std::string& path, std::string message, std::string label,
-                  std::vector<std::string> notes = {}) {
-    report(std::move(code), origins_.find(path)->key, std::move(message), std::move(label), std::move(notes));
-  }
-
-  void report_value(std::string code, const std::string& path, std::string message, std::string label,
-                    std::vector<std::string> notes = {}) {
-    report(std::move(code), origins_.find(path)->value, std::move(message), std::move(label),
-           std::move(notes));
-  }
-
   void something_to_serve() {
-    if (has_run() || has_files()) return;
+    if (has_run() || has_files() || set("lb.backends")) return;
     const Origin* table = origins_.find("app") != nullptr ? origins_.find("app") : origins_.find("web");
     report("E020", table != nullptr ? table->key : Span{}, "there is nothing to serve", "",
            {"fix: give [app] a command, such as run = \"npm start\"",
@@ -272,15 +245,17 @@ class Rules {
     }
   }
 
-  // Until there is a load balancer in front, whoever answers visitors has all that they need.
+  // Web and application are joined in one process until step 3. Behind a load balancer a
+  // server may hold both, or be one itself and nothing else.
   void serves_by_itself(const Server& server) {
     const std::string path = "servers." + server.name + ".roles";
     if (!complete_ || known(path) == nullptr) return;
-    const auto has = [&](Role role) { return std::ranges::find(server.roles, role) != server.roles.end(); };
-    if (has(Role::kWeb) && (has(Role::kApp) || !has_run())) return;
-    report_value("E017", path,
-                 fmt::format("a server without `{}` comes with step 1", has(Role::kWeb) ? "app" : "web"),
-                 "several servers each need `web`, and `app` with `app.run`");
+    const bool web = has_role(server, Role::kWeb);
+    const bool app = has_role(server, Role::kApp);
+    if (web && (app || !has_run())) return;
+    if (!web && !app && has_role(server, Role::kLb)) return;
+    report_value("E017", path, fmt::format("a server without `{}` comes with step 3", web ? "app" : "web"),
+                 "each of several servers needs `lb`, or `web` and with `app.run` also `app`");
   }
 
   void server_has_roles() {
@@ -292,7 +267,7 @@ class Rules {
       if (std::ranges::find(server.roles, role) != server.roles.end()) return;
       report_value("E022", path, fmt::format("no server has the role `{}`", word), reason);
     };
-    needs(Role::kWeb, "web", "somebody must answer the visitors");
+    if (!set("lb.backends")) needs(Role::kWeb, "web", "somebody must answer the visitors");
     if (has_run()) needs(Role::kApp, "app", "`app.run` needs it");
     if (has_run() && site_.db.engine == DbEngine::kSqlite)
       needs(Role::kDb, "db", "`db.engine` = \"sqlite\" needs it");
@@ -319,6 +294,12 @@ class Rules {
     add_place(places, "site.admin", site_.site.admin);
     if (site_.servers.size() > 1)
       add_place(places, "cluster.port", fmt::format("0.0.0.0:{}", site_.cluster.port));
+    if (site_.servers.size() > 1 && has_role(site_, Role::kLb))
+      add_place(places, "lb.port", fmt::format("0.0.0.0:{}", site_.lb.port));
+    for (const LbPool& pool : site_.lb_pools) {
+      for (size_t i = 0; i < pool.tcp.size(); ++i)
+        add_place(places, fmt::format("lb.pools.{}.tcp.{}", pool.name, i), pool.tcp[i]);
+    }
     for (size_t i = 0; i < places.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
         if (collide(places[j].address, places[i].address)) return report_collision(places[j], places[i]);
@@ -334,11 +315,13 @@ class Rules {
   void report_collision(const Place& first, const Place& second) {
     const Origin* origin = known(second.path) != nullptr ? known(second.path) : known(first.path);
     const auto key = [](const Place& place) {
-      return place.path.starts_with("web.listen") ? std::string("web.listen") : place.path;
+      const size_t last = place.path.rfind('.');
+      const bool element = place.path.find_first_not_of("0123456789", last + 1) == std::string::npos;
+      return element ? place.path.substr(0, last) : place.path;
     };
     report("E023", origin != nullptr ? origin->value : Span{},
            key(first) == key(second)
-               ? "two of `web.listen` take the same port"
+               ? fmt::format("two of `{}` take the same port", key(first))
                : fmt::format("`{}` and `{}` take the same port", key(second), key(first)),
            "a port can be taken once on an address; 0.0.0.0 and [::] are all addresses");
   }
@@ -376,12 +359,8 @@ class Rules {
       const Origin* origin = known(fmt::format("web.trusted.{}", i));
       if (!network || origin == nullptr) continue;
       if (network->prefix > 0 && !(network->ip.is_v4() && network->prefix == 96)) continue;
-      diagnostics_.add({.code = "W001",
-                        .severity = Severity::kWarning,
-                        .message = "`web.trusted` believes everyone",
-                        .where = origin->value,
-                        .label = "any visitor can claim any address",
-                        .notes = {"fix: name the networks of the proxies in front of this site"}});
+      warn("W001", origin->value, "`web.trusted` believes everyone", "any visitor can claim any address",
+           {"fix: name the networks of the proxies in front of this site"});
     }
   }
 
@@ -442,8 +421,7 @@ class Rules {
   const Site& site_;
   const config::Origins& origins_;
   const LoadOptions& options_;
-  config::Diagnostics& diagnostics_;
-  bool complete_ = true;
+  bool complete_;
 };
 
 }  // namespace
@@ -451,6 +429,8 @@ class Rules {
 void check_rules(const Site& site, const config::Origins& origins, const LoadOptions& options,
                  config::Diagnostics& diagnostics) {
   Rules(site, origins, options, diagnostics).check();
+  Findings findings(origins, diagnostics);
+  check_lb_rules(site, findings);
 }
 
 }  // namespace terrace::topology

@@ -18,6 +18,8 @@ enum class Fallback : uint8_t { kApp, kIndex, kNone };
 enum class AccessLog : uint8_t { kJson, kReadable, kOff };
 enum class AppSocket : uint8_t { kPort, kUnix };
 enum class DbEngine : uint8_t { kSqlite, kNone };
+enum class Balance : uint8_t { kRoundRobin, kLeastConnections, kLeastLatency, kIpHash, kConsistentHash };
+enum class LbMode : uint8_t { kActiveActive, kActivePassive };
 
 using config::Named;
 
@@ -100,10 +102,64 @@ struct ClusterTable {
   std::chrono::milliseconds certificate_life{72LL * 3'600'000};
 };
 
+// How one pool spreads requests over its servers, and when it takes one for healthy.
+struct PoolSettings {
+  Balance balance = Balance::kRoundRobin;
+  std::string hash;  // "header:X-User" or "cookie:session"; only with kConsistentHash
+  LbMode mode = LbMode::kActiveActive;
+  bool returns = true;                   // only with kActivePassive: to the first, when it is well again
+  std::string check;                     // a path, or "tcp"
+  std::string check_status = "200-399";  // a status, or the first and the last of a range
+};
+
+struct LbTable {
+  int port = 7401;    // on the `address` of every web server: where load balancers reach it
+  PoolSettings pool;  // of what no pool takes, and of pools that do not say otherwise
+  std::chrono::milliseconds check_interval{2000};
+  int check_rise = 2;
+  int check_fall = 3;
+  std::chrono::milliseconds slow_start{10'000};
+  int eject_failures = 5;  // in a row; 0: nobody is ejected
+  int eject_latency = 10;  // times the others' median; 0: nobody for it
+  int eject_max = 50;      // percent of a pool
+  std::chrono::milliseconds eject_time{10'000};
+  int retries = 20;  // percent of the requests
+  std::chrono::milliseconds connect_timeout{2000};
+  std::chrono::milliseconds try_timeout{65'000};     // until the head of an answer
+  std::chrono::milliseconds total_timeout{120'000};  // the same, of all tries and the queue
+  int connections_max = 1000;                        // requests per backend at the same time
+  int queue = 1024;
+  std::chrono::milliseconds queue_timeout{10'000};
+  int client_rate = 0;      // requests per second; 0: no limit
+  int client_burst = 0;     // 0: as many as client_rate
+  int client_requests = 0;  // at the same time; 0: no limit
+  bool sticky = false;
+  std::vector<std::string> proxy_from;  // CIDR networks whose connections begin with PROXY v2
+};
+
+// Where a load balancer sends that Terrace does not run.
+struct LbBackend {
+  std::string name;
+  std::string address;  // with its port
+  int weight = 1;
+  bool proxy = false;  // its connections begin with PROXY v2
+};
+
+// What goes to other servers than the rest, by host and path.
+struct LbPool {
+  std::string name;
+  std::vector<std::string> servers;  // names of [servers] and [lb.backends]
+  std::vector<std::string> hosts;    // "api.example.com", "*.example.com"; empty: any
+  std::vector<std::string> paths;    // patterns; empty: any
+  std::vector<std::string> tcp;      // addresses with ports where it takes anything that is TCP
+  PoolSettings settings;
+};
+
 struct Server {
   std::string name;
   std::string address;
   std::vector<Role> roles;
+  int weight = 1;  // behind a load balancer
   bool operator==(const Server&) const = default;
 };
 
@@ -115,6 +171,9 @@ struct Site {
   DbTable db;
   LogsTable logs;
   ClusterTable cluster;
+  LbTable lb;
+  std::vector<LbBackend> lb_backends;
+  std::vector<LbPool> lb_pools;  // the first that fits takes a request
   // [app] folder and [web] files as the file says them: what is relative moves with
   // the release (at_root()).
   std::string folder_written;
@@ -124,5 +183,9 @@ struct Site {
   // never printed.
   std::vector<std::string> hidden;
 };
+
+// Whether this server has the role; any of the site.
+bool has_role(const Server& server, Role role);
+bool has_role(const Site& site, Role role);
 
 }  // namespace terrace::topology

@@ -1,0 +1,15 @@
+#include "topology/site.h"
+
+#include <algorithm>
+
+namespace terrace::topology {
+
+bool has_role(const Server& server, Role role) {
+  return std::ranges::find(server.roles, role) != server.roles.end();
+}
+
+bool has_role(const Site& site, Role role) {
+  return std::ranges::any_of(site.servers, [role](const Server& server) { return has_role(server, role); });
+}
+
+}  // namespace terrace::topology
