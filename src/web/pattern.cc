@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/path_pattern.h"
 #include "http/syntax.h"
 
 namespace terrace::web {
@@ -30,39 +31,6 @@ bool stays_in_path(char c) {
 
 }  // namespace
 
-bool pattern_fits(std::string_view pattern, std::string_view path) {
-  size_t p = 0;
-  size_t s = 0;
-  size_t star = std::string_view::npos;
-  size_t resume = 0;  // where the last `*` would end if it took one byte more
-  while (s < path.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = s;
-    } else if (p < pattern.size() && pattern[p] == path[s]) {
-      ++p;
-      ++s;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      s = ++resume;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
-}
-
-std::string decode_pattern(std::string_view written) {
-  std::string decoded;
-  while (!written.empty()) {
-    const int high = written[0] == '%' && written.size() > 2 ? http::hex_value(written[1]) : -1;
-    const int low = high >= 0 ? http::hex_value(written[2]) : -1;
-    decoded += low >= 0 ? static_cast<char>(high << 4 | low) : written[0];
-    written.remove_prefix(low >= 0 ? 3 : 1);
-  }
-  return decoded;
-}
-
 Result<Redirects> Redirects::create(const std::vector<topology::Named>& rules) {
   Redirects redirects;
   for (const topology::Named& named : rules) {
@@ -75,7 +43,7 @@ Result<Redirects> Redirects::create(const std::vector<topology::Named>& rules) {
 
 Result<Redirects::Rule> Redirects::parse(const topology::Named& named) {
   Rule rule;
-  rule.pattern = decode_pattern(named.name);
+  rule.pattern = http::decode_pattern(named.name);
   const size_t first = rule.pattern.find('*');
   const bool has_star = first != std::string::npos;
   rule.before = std::min(first, rule.pattern.size());
@@ -95,10 +63,10 @@ Result<Redirects::Rule> Redirects::parse(const topology::Named& named) {
 }
 
 bool Redirects::Rule::applies(std::string_view path) const {
-  if (!pattern_fits(pattern, path)) return false;
+  if (!http::pattern_fits(pattern, path)) return false;
   if (target_star == std::string::npos) return path != target;
   // "/docs/*" to "/docs/v2/*" would go on for ever.
-  return !pattern_fits(target, path) || !pattern_fits(pattern, fill(path));
+  return !http::pattern_fits(target, path) || !http::pattern_fits(pattern, fill(path));
 }
 
 std::string Redirects::Rule::fill(std::string_view path) const {

@@ -5,26 +5,6 @@
 namespace terrace::web {
 namespace {
 
-TEST(Pattern, FitsWholePaths) {
-  EXPECT_TRUE(pattern_fits("/a", "/a"));
-  EXPECT_FALSE(pattern_fits("/a", "/a/b"));
-  EXPECT_FALSE(pattern_fits("/a/b", "/a"));
-  EXPECT_TRUE(pattern_fits("*", "/any/thing"));
-}
-
-TEST(Pattern, LetsTheStarTakeSlashesAndNothing) {
-  EXPECT_TRUE(pattern_fits("/assets/*", "/assets/js/app.js"));
-  EXPECT_TRUE(pattern_fits("/assets/*", "/assets/"));
-  EXPECT_TRUE(pattern_fits("*.js", "/a.js/b.js"));
-  EXPECT_TRUE(pattern_fits("/a*b*c", "/aXbYbZc"));
-  EXPECT_FALSE(pattern_fits("/a*b*c", "/aXcYb"));
-}
-
-TEST(Pattern, TakesTimeLinearInEachStar) {
-  const std::string path = "/" + std::string(8000, 'a');
-  EXPECT_FALSE(pattern_fits("/*a*a*a*a*a*a*a*b", path));
-}
-
 Redirects rules(const std::vector<topology::Named>& named) {
   Result<Redirects> redirects = Redirects::create(named);
   EXPECT_TRUE(redirects) << redirects.error().text;

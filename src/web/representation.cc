@@ -5,8 +5,8 @@
 
 #include "base/hash.h"
 #include "http/date.h"
+#include "http/path_pattern.h"
 #include "http/syntax.h"
-#include "web/pattern.h"
 
 namespace terrace::web {
 namespace {
@@ -44,7 +44,7 @@ uint64_t hash_of(const Variant& variant) {
 Representation::Representation(const topology::WebTable& web, uint64_t compress_bytes_max)
     : web_(web), compress_bytes_max_(compress_bytes_max) {
   for (const topology::Named& rule : web.cache) {
-    cache_rules_.push_back({.pattern = decode_pattern(rule.name), .value = rule.value});
+    cache_rules_.push_back({.pattern = http::decode_pattern(rule.name), .value = rule.value});
   }
   for (const topology::Named& header : web.headers) {
     if (extra_.size() == kExtraFieldsMax) break;
@@ -69,7 +69,7 @@ void Representation::add_field(std::vector<Field>& fields, std::string_view name
 // A pattern may mean the file ("*.html") or the path that a client sees ("/").
 std::string_view Representation::cache_control(std::string_view name, std::string_view path) const {
   for (const CacheRule& rule : cache_rules_) {
-    if (pattern_fits(rule.pattern, name) || pattern_fits(rule.pattern, path)) return rule.value;
+    if (http::pattern_fits(rule.pattern, name) || http::pattern_fits(rule.pattern, path)) return rule.value;
   }
   return {};
 }
