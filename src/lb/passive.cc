@@ -24,7 +24,8 @@ std::string_view reason_of(Verdict verdict) {
 }
 
 void Passive::failed(size_t backend) {
-  if (++seen_[backend].failures >= options_.failures_row) say(backend, Verdict::kFailures);
+  const uint32_t failures = ++seen_[backend].failures;
+  if (options_.failures_row > 0 && failures >= options_.failures_row) say(backend, Verdict::kFailures);
 }
 
 void Passive::answered(size_t backend, int status, Duration latency, BackendSet compared) {
@@ -33,7 +34,8 @@ void Passive::answered(size_t backend, int status, Duration latency, BackendSet 
   ++seen.samples;
   seen.latencies += latency;
   seen.errors = status >= kErrorMin ? seen.errors + 1 : 0;
-  if (seen.errors >= options_.errors_row && another_is_better(backend, compared)) {
+  const bool too_many = options_.errors_row > 0 && seen.errors >= options_.errors_row;
+  if (too_many && another_is_better(backend, compared)) {
     say(backend, Verdict::kErrors);
   }
 }

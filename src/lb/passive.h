@@ -21,8 +21,8 @@ enum class Verdict : uint8_t {
 std::string_view reason_of(Verdict verdict);
 
 struct PassiveOptions {
-  uint32_t failures_row = 5;
-  uint32_t errors_row = 5;
+  uint32_t failures_row = 5;  // zero: no number is too many
+  uint32_t errors_row = 5;    // the same
   // Of the others' median; zero: slow backends are not ejected.
   double latency_factor = 10;
   Duration latency_floor = std::chrono::milliseconds(250);  // faster is never too slow

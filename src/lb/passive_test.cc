@@ -63,6 +63,14 @@ TEST_F(PassiveTest, OneThatIsTenTimesSlowerForTwoIntervalsIsToGo) {
   EXPECT_EQ(passive_.verdict(0), Verdict::kLatency);
 }
 
+TEST_F(PassiveTest, WhereNobodyIsToBeEjectedNothingIsTooBad) {
+  passive_.set_options({.failures_row = 0, .errors_row = 0, .latency_factor = 0});
+  for (int i = 0; i < 100; ++i) passive_.failed(0);
+  for (int i = 0; i < 100; ++i) answer(1, 500);
+  for (int i = 0; i < 3; ++i) interval_with(seconds(5), milliseconds(1));
+  EXPECT_TRUE(passive_.take_verdicts().empty());
+}
+
 TEST_F(PassiveTest, NothingBelowTheFloorIsTooSlow) {
   passive_.tick(clock_.now());
   for (int i = 0; i < 5; ++i) interval_with(milliseconds(100), milliseconds(1));

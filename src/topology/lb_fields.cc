@@ -237,7 +237,7 @@ std::vector<Field> pool_fields(LbPool& pool) {
        .slot = &pool.servers,
        .form = server_name(),
        .minimum = 1,
-       .maximum = 64,
+       .maximum = kPoolMembersMax,
        .required = true,
        .example = R"(["api1", "api2"])"},
       {.name = "hosts",

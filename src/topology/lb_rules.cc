@@ -17,6 +17,7 @@ class LbRules {
     if (findings_.complete()) {
       keys_need_the_role();
       has_backends();
+      there_are_not_too_many();
       nothing_is_on_one_server_only();
     }
     names_are_apart();
@@ -48,6 +49,16 @@ class LbRules {
       return findings_.report_value("E022", path, "nobody is behind the load balancer",
                                     "no server has the role `web`, and there is no [lb.backends]");
     }
+  }
+
+  void there_are_not_too_many() {
+    const size_t web = static_cast<size_t>(std::ranges::count_if(
+        site_.servers, [](const Server& server) { return has_role(server, Role::kWeb); }));
+    const size_t all = web + site_.lb_backends.size();
+    if (!balanced() || all <= kPoolMembersMax) return;
+    const char* path = findings_.set("lb.backends") ? "lb.backends" : "servers";
+    findings_.report_key("E014", path, fmt::format("{} servers are behind the load balancer", all),
+                         fmt::format("it knows up to {}", kPoolMembersMax));
   }
 
   void names_are_apart() {

@@ -145,6 +145,9 @@ struct LbBackend {
   bool proxy = false;  // its connections begin with PROXY v2
 };
 
+// Servers and backends of one pool, and behind one load balancer.
+constexpr int kPoolMembersMax = 64;
+
 // What goes to other servers than the rest, by host and path.
 struct LbPool {
   std::string name;
