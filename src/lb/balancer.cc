@@ -11,12 +11,12 @@ namespace {
 // The same on every load balancer of every site, so that all send a key to the same place.
 constexpr uint64_t kNameKey = 0x7465727261636521;
 
-bool gets_requests(const Standing& standing) {
-  switch (standing.state) {
+bool is_well(State state) {
+  switch (state) {
     case State::kUp:
     case State::kInDoubt:
     case State::kSlowStart:
-      return standing.weight > 0;
+      return true;
     case State::kEjected:
     case State::kDraining:
     case State::kDown:
@@ -77,13 +77,14 @@ size_t Balancer::place_for(const Standing& standing) {
 
 void Balancer::set_standing(size_t position, const Standing& standing, Time now) {
   Member& member = members_[position];
-  const bool gets = gets_requests(standing);
+  const bool gets = is_well(standing.state) && standing.weight > 0;
   if (standing.state == State::kEjected || standing.state == State::kDown) passive_.forget(position);
   if (gets && !serving_.contains(position) && !standby_.contains(position)) {
     resting_.remove(position);
     refused_.remove(position);
   }
   member.state = standing.state;
+  member.standby = standing.standby;
   member.weight = standing.weight;
   member.rising_since = standing.rising_since;
   loads_[position].weight = weight_now(member, now);
@@ -118,10 +119,23 @@ void Balancer::wake_rested(Time now) {
 std::optional<Balancer::Place> Balancer::take(const Key& key, BackendSet tried, Time now) {
   const std::optional<size_t> position = choose(key, tried, now);
   if (!position) return std::nullopt;
-  Load& load = loads_[*position];
+  return put(*position);
+}
+
+std::optional<Balancer::Place> Balancer::take_this(std::string_view name, BackendSet tried, Time now) {
+  const std::optional<size_t> position = find(name);
+  if (!resting_.empty()) wake_rested(now);
+  if (!position || (tried | full_ | resting_).contains(*position)) return std::nullopt;
+  const Member& member = members_[*position];
+  if (member.standby || !is_well(member.state)) return std::nullopt;
+  return put(*position);
+}
+
+Balancer::Place Balancer::put(size_t position) {
+  Load& load = loads_[position];
   ++load.in_flight;
-  full_.set(*position, load.in_flight >= options_.in_flight_max);
-  return Place{.position = *position, .generation = members_[*position].generation};
+  full_.set(position, load.in_flight >= options_.in_flight_max);
+  return {.position = position, .generation = members_[position].generation};
 }
 
 // First those that serve; then those of them that broke a connection, which is better than

@@ -51,6 +51,10 @@ class Balancer {
   // finish(). None: somebody may have room later (wait), or nobody is there.
   std::optional<Place> take(const Key& key, BackendSet tried, Time now);
 
+  // The same for one backend, such as the one that a cookie names: also one of weight zero,
+  // which keeps those whom it has; never one that stands by, rests or is full.
+  std::optional<Place> take_this(std::string_view name, BackendSet tried, Time now);
+
   struct Outcome {
     enum class Kind : uint8_t {
       kAnswered,  // the head of a response came, and nothing was wrong behind it
@@ -85,6 +89,7 @@ class Balancer {
     uint32_t generation = 0;
     uint32_t weight = 0;
     State state = State::kDown;
+    bool standby = false;
     std::optional<Time> rising_since;
     Time rests_until;
   };
@@ -93,6 +98,7 @@ class Balancer {
   void set_standing(size_t position, const Standing& standing, Time now);
   uint32_t weight_now(const Member& member, Time now) const;
   void wake_rested(Time now);
+  Place put(size_t position);
   std::optional<size_t> choose(const Key& key, BackendSet tried, Time now);
   std::optional<size_t> first_standby(BackendSet open) const;
   void rest(size_t position, bool refused, Time now);

@@ -157,6 +157,21 @@ TEST_F(BalancerTest, FailuresInARowBecomeAVerdict) {
   EXPECT_EQ(balancer_.verdict(0), Verdict::kFailures);
 }
 
+TEST_F(BalancerTest, OneThatACookieNamesIsTakenAlsoWithoutWeightButNotWhenItIsAway) {
+  Standing zero = standing("b");
+  zero.weight = 0;
+  Standing standby = standing("d");
+  standby.standby = true;
+  balancer_.update({{standing("a"), zero, standing("c", State::kDraining), standby}}, now());
+  EXPECT_TRUE(balancer_.take_this("b", {}, now()));
+  const auto last = balancer_.take_this("b", {}, now());
+  EXPECT_FALSE(balancer_.take_this("b", {}, now()));  // full
+  finish(*last, Kind::kBroken);
+  EXPECT_FALSE(balancer_.take_this("b", {}, now()));  // rests
+  for (const char* name : {"c", "d", "e"}) EXPECT_FALSE(balancer_.take_this(name, {}, now())) << name;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(taken_name(), "a");
+}
+
 // Random events from a seed (TERRACE_SEED): who gets a request could have it.
 TEST_F(BalancerTest, WhateverHappensRequestsGoToThoseThatMayHaveThem) {
   const uint64_t seed = test_seed();

@@ -62,6 +62,15 @@ BalancerOptions balancer_options(const topology::LbTable& lb, const topology::Po
                       .latency_factor = static_cast<double>(lb.eject_latency)}};
 }
 
+KeySource key_source(const topology::Pool& pool) {
+  if (pool.settings.balance == topology::Balance::kIpHash) return {.kind = KeySource::Kind::kAddress};
+  if (pool.settings.balance != topology::Balance::kConsistentHash) return {};
+  const auto source = topology::parse_hash_source(pool.settings.hash);
+  if (!source) return {};
+  return {.kind = source->cookie ? KeySource::Kind::kCookie : KeySource::Kind::kHeader,
+          .name = std::string(source->name)};
+}
+
 ClientLimitOptions client_limits(const topology::LbTable& lb) {
   return {.per_second = static_cast<double>(lb.client_rate),
           .burst = unsigned_of(lb.client_burst > 0 ? lb.client_burst : lb.client_rate),

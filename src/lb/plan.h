@@ -8,6 +8,7 @@
 #include "lb/balancer.h"
 #include "lb/limits.h"
 #include "lb/pool.h"
+#include "lb/request_key.h"
 #include "lb/retry.h"
 #include "topology/pools.h"
 
@@ -21,6 +22,8 @@ struct Core {
 
 PoolPlan pool_plan(const topology::LbTable& lb, const topology::Pool& pool);
 BalancerOptions balancer_options(const topology::LbTable& lb, const topology::Pool& pool, const Core& core);
+// What the requests of a pool are told apart by.
+KeySource key_source(const topology::Pool& pool);
 // Of a site that limits nobody all are zero.
 ClientLimitOptions client_limits(const topology::LbTable& lb);
 RetryBudget::Options retry_options(const topology::LbTable& lb);

@@ -37,6 +37,19 @@ TEST(Plan, DividesTheLimitAmongTheCoresAndLeavesEachSomething) {
   EXPECT_EQ(balancer_options(lb, kPool, {.number = 1, .count = 4}).algorithm, Algorithm::kIpHash);
 }
 
+TEST(Plan, OfAPoolSaysWhatItLooksAt) {
+  topology::Pool pool = kPool;
+  EXPECT_EQ(key_source(pool).kind, KeySource::Kind::kAddress);
+  pool.settings.balance = topology::Balance::kConsistentHash;
+  pool.settings.hash = "cookie:session";
+  EXPECT_EQ(key_source(pool).kind, KeySource::Kind::kCookie);
+  EXPECT_EQ(key_source(pool).name, "session");
+  pool.settings.hash = "header:X-User";
+  EXPECT_EQ(key_source(pool).kind, KeySource::Kind::kHeader);
+  pool.settings.balance = topology::Balance::kRoundRobin;
+  EXPECT_EQ(key_source(pool).kind, KeySource::Kind::kNothing);
+}
+
 TEST(Plan, OfLimitsTakesTheRateForTheBurst) {
   topology::LbTable lb;
   EXPECT_EQ(client_limits(lb).per_second, 0);
