@@ -14,6 +14,12 @@ CheckPlan CheckPlan::every(Duration interval, RiseFall::Thresholds thresholds) {
 CheckSchedule::CheckSchedule(const CheckPlan& plan, Random& random, Time now)
     : plan_(plan), random_(random), rise_fall_(Health::kUnknown, plan.thresholds), next_(now), last_(now) {}
 
+void CheckSchedule::set_plan(const CheckPlan& plan) {
+  plan_ = plan;
+  rise_fall_.set_thresholds(plan.thresholds);
+  next_ = std::min(next_, last_ + plan.interval);
+}
+
 bool CheckSchedule::checked(bool success, Time now) {
   const bool doubted = doubt();
   const bool changed = rise_fall_.probed(success);

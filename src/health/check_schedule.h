@@ -26,7 +26,8 @@ class CheckSchedule {
   // Due at once.
   CheckSchedule(const CheckPlan& plan, Random& random, Time now);
 
-  void set_plan(const CheckPlan& plan) { plan_ = plan; }
+  // From the next check on, which is not later than the new interval says.
+  void set_plan(const CheckPlan& plan);
   Time next() const { return next_; }
   // A check ended. True when health() or doubt() changed.
   bool checked(bool success, Time now);

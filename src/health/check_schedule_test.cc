@@ -85,5 +85,13 @@ TEST_F(CheckScheduleTest, ManyFailedRequestsAreNoFloodOfChecks) {
   EXPECT_EQ(schedule_.next(), last + milliseconds(250));
 }
 
+TEST_F(CheckScheduleTest, AnotherPlanCountsFromTheNextCheckOn) {
+  check(true);
+  schedule_.set_plan(CheckPlan::every(milliseconds(400), {.rise = 1, .fall = 1}));
+  EXPECT_LE(pause(), milliseconds(400));
+  EXPECT_TRUE(check(false));
+  EXPECT_EQ(schedule_.health(), Health::kUnhealthy);
+}
+
 }  // namespace
 }  // namespace terrace::health

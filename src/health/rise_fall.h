@@ -21,6 +21,7 @@ class RiseFall {
   explicit RiseFall(Health state) : state_(state) {}
   RiseFall(Health state, Thresholds thresholds) : thresholds_(thresholds), state_(state) {}
 
+  void set_thresholds(Thresholds thresholds) { thresholds_ = thresholds; }
   // True when the state changed.
   bool probed(bool success);
   Health state() const { return state_; }

@@ -60,7 +60,9 @@ class Balancer {
       kAnswered,  // the head of a response came, and nothing was wrong behind it
       kRefused,   // no connection could be made; nothing was sent
       kBroken,    // no answer, or not a whole one, or not HTTP
-      kGivenUp,   // not the backend's doing: the client left
+      // Not the backend's doing: the client left, or a connection that was idle had just been
+      // closed when it was to be used again.
+      kGivenUp,
     };
     Kind kind = Kind::kAnswered;
     int status = 0;
