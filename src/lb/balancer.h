@@ -70,9 +70,10 @@ class Balancer {
   };
   void finish(const Place& place, const Outcome& outcome, Time now);
 
-  // Whether any backend would be worth waiting for; if not, waiting only helps when one
-  // comes up.
+  // Whether any backend gets requests at all; if not, waiting only helps when one comes up.
   bool any_serves() const { return !serving_.empty(); }
+  // Whether take() may succeed for somebody who was tried with none.
+  bool has_room() const { return !(serving_ | standby_).without(full_ | refused_).empty(); }
   std::optional<size_t> find(std::string_view name) const;
   const std::string& name(size_t position) const { return members_[position].name; }
   uint32_t in_flight(size_t position) const { return loads_[position].in_flight; }
