@@ -131,6 +131,26 @@ Result<ParsedProxyHeader> parse_proxy_header(string_view received) {
   return ParsedProxyHeader{.header = addresses_of(family, whole.substr(kFixedBytes)), .bytes = whole.size()};
 }
 
+// The length is known after the fixed part; until then no more than that is read.
+Task<Result<ProxyHeader>> receive_proxy_header(Stream& stream, Time deadline) {
+  std::array<char, kProxyHeaderBytesMax> buffer;
+  size_t have = 0;
+  for (;;) {
+    const string_view received(buffer.data(), have);
+    const Result<ParsedProxyHeader> parsed = parse_proxy_header(received);
+    if (parsed) co_return parsed->header;
+    if (parsed.error().code != Code::kWouldBlock) co_return std::unexpected(parsed.error());
+    const size_t wanted = have < kFixedBytes ? kFixedBytes : kFixedBytes + number_at(received, 14);
+    const Result<size_t> read = stream.read_now(std::span(buffer).subspan(have, wanted - have));
+    if (read && *read == 0) co_return fail(Code::kClosed, "PROXY header");
+    if (read) have += *read;
+    if (read) continue;
+    if (read.error().code != Code::kWouldBlock) co_return std::unexpected(read.error());
+    const Result<void> readable = co_await stream.readable(deadline);
+    if (!readable) co_return std::unexpected(readable.error());
+  }
+}
+
 size_t write_proxy_header(const ProxyHeader& header, std::span<char> into) {
   ASSERT(into.size() >= kProxyHeaderWrittenBytesMax);
   const bool local = header.local || header.source.local || header.destination.local;

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "net/address.h"
+#include "net/stream.h"
 
 namespace terrace::net {
 
@@ -33,6 +34,10 @@ struct ParsedProxyHeader {
 // whole; kLimit: it is too long; kInvalid: it is none, or of another transport than TCP, or
 // its checksum (section 2.2.3) is wrong.
 Result<ParsedProxyHeader> parse_proxy_header(std::string_view received);
+
+// Takes the header off the stream, and not one byte more. Errors as above, those of the
+// stream, kClosed when it ends before the header does.
+Task<Result<ProxyHeader>> receive_proxy_header(Stream& stream, Time deadline);
 
 constexpr size_t kProxyHeaderWrittenBytesMax = 16 + 36;
 // Writes a header into `into`, which holds so many bytes or more; returns how many it took.

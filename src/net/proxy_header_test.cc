@@ -1,8 +1,14 @@
 #include "net/proxy_header.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <string>
+
+#include "reactor/scope.h"
 
 namespace terrace::net {
 namespace {
@@ -108,6 +114,60 @@ TEST(ProxyHeader, ItsChecksumMustBeRight) {
 }
 
 TEST(ProxyHeader, ChecksumIsTheOneOfItsStandard) { EXPECT_EQ(crc32c("123456789"), 0xe3069283U); }
+
+Task<void> receive(Stream& stream, Time deadline, Result<ProxyHeader>& header, bool& done) {
+  header = co_await receive_proxy_header(stream, deadline);
+  done = true;
+}
+
+class ReceivedProxyHeader : public testing::Test {
+ protected:
+  void SetUp() override {
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    peer_ = Descriptor(pair[0]);
+    ASSERT_TRUE(stream_.open(*reactor_, Descriptor(pair[1])));
+  }
+  Result<ProxyHeader> receive_from(const std::string& text, size_t at_once) {
+    Result<ProxyHeader> header;
+    bool done = false;
+    scope_.spawn(receive(stream_, reactor_->now() + std::chrono::milliseconds(100), header, done));
+    for (size_t at = 0; at < text.size(); at += at_once) {
+      const std::string piece = text.substr(at, at_once);
+      EXPECT_EQ(::write(peer_.get(), piece.data(), piece.size()), static_cast<ssize_t>(piece.size()));
+      const bool never = false;
+      if (at_once < text.size()) reactor_->run_until(never, Duration(0));
+    }
+    EXPECT_TRUE(reactor_->run_until(done, std::chrono::seconds(2)));
+    return header;
+  }
+
+  SystemClock clock_;
+  std::unique_ptr<Reactor> reactor_ = Reactor::create(clock_, {}).value();
+  Descriptor peer_;
+  Stream stream_;
+  Scope scope_;
+};
+
+TEST_F(ReceivedProxyHeader, LeavesWhatFollowsInTheStream) {
+  const auto header_ = receive_from(header(0x21, 0x11, kTcp4Body) + "GET", 1000);
+  ASSERT_TRUE(header_);
+  EXPECT_EQ(header_->source.port, 12345);
+  std::array<char, 8> rest{};
+  EXPECT_EQ(stream_.read_now(rest).value_or(0), 3U);
+}
+
+TEST_F(ReceivedProxyHeader, MayComeByteByByte) {
+  EXPECT_TRUE(receive_from(header(0x21, 0x11, kTcp4Body), 1));
+}
+
+TEST_F(ReceivedProxyHeader, IsNotWaitedForBeyondTheDeadline) {
+  EXPECT_EQ(receive_from(kSignature, 100).error().code, Code::kTimeout);
+}
+
+TEST_F(ReceivedProxyHeader, ThatIsNoneEndsAtOnce) {
+  EXPECT_EQ(receive_from("GET / HTTP/1.1\r\n\r\n", 100).error().code, Code::kInvalid);
+}
 
 }  // namespace
 }  // namespace terrace::net
