@@ -26,14 +26,17 @@ std::string_view header(const http::Fields& fields, std::string_view name) {
 
 }  // namespace
 
+Key key_of(const net::Ip& client) {
+  const uint64_t address = client_key(client);
+  return key_of_text({reinterpret_cast<const char*>(&address), sizeof address});
+}
+
 Key key_of(const KeySource& source, const http::RequestHead& request, const net::Ip& client) {
   switch (source.kind) {
     case KeySource::Kind::kNothing:
       return std::nullopt;
-    case KeySource::Kind::kAddress: {
-      const uint64_t address = client_key(client);
-      return key_of_text({reinterpret_cast<const char*>(&address), sizeof address});
-    }
+    case KeySource::Kind::kAddress:
+      return key_of(client);
     case KeySource::Kind::kHeader:
       return key_of_text(header(request.fields, source.name));
     case KeySource::Kind::kCookie:

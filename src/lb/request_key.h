@@ -19,4 +19,7 @@ struct KeySource {
 // empty. The same on every core and load balancer of every site.
 Key key_of(const KeySource& source, const http::RequestHead& request, const net::Ip& client);
 
+// The same of the address alone, where there is no request to look at.
+Key key_of(const net::Ip& client);
+
 }  // namespace terrace::lb
