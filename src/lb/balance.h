@@ -9,6 +9,11 @@
 //   be chosen at the moment, and what this core has seen of them (passive.h).
 // - The *pool* (pool.h) decides for all cores who is up, ejected, drained or stands by.
 //
+// Around them: each core has the site's pools (pools.h), in each of which a request gets its
+// place at once, in a line, or once more (dispatch.h); one place checks all backends and
+// tells the cores what is decided (watches.h). Connections of any protocol are passed on by
+// tcp_proxy.h. What the site file says becomes their options in plan.h.
+//
 // A core shares nothing with the others per request: each balances its own requests
 // over all backends. Shares that hold on every core hold for their sum; what depends
 // on requests in flight (least connections, bounded loads) is balanced per core.

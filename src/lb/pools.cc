@@ -1,0 +1,146 @@
+#include "lb/pools.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace terrace::lb {
+namespace {
+
+int share_of(int total, const Core& core) {
+  const int count = static_cast<int>(core.count);
+  return std::max(1, (total + count - 1) / count);
+}
+
+DispatchOptions dispatch_options(const topology::LbTable& lb, const topology::Pool& plan, const Core& core) {
+  return {.balancer = balancer_options(lb, plan, core),
+          .retries = retry_options(lb),
+          .queue_max = share_of(lb.queue, core)};
+}
+
+}  // namespace
+
+Pools::Pools(Reactor& reactor, PoolEvents& events, const Core& core, const Log& log)
+    : reactor_(reactor), events_(events), core_(core), log_(log) {}
+
+CorePool* Pools::find(std::string_view name) const {
+  for (const std::unique_ptr<CorePool>& pool : pools_) {
+    if (pool != nullptr && pool->plan.name == name) return pool.get();
+  }
+  return nullptr;
+}
+
+std::unique_ptr<CorePool> Pools::take(std::string_view name) {
+  for (std::unique_ptr<CorePool>& pool : pools_) {
+    if (pool != nullptr && pool->plan.name == name) return std::move(pool);
+  }
+  return nullptr;
+}
+
+void Pools::configure(const topology::Site& site, std::string_view secret) {
+  const std::vector<topology::Pool> plans = topology::pools_of(site);
+  std::vector<std::unique_ptr<CorePool>> pools;
+  for (const topology::Pool& plan : plans) {
+    std::unique_ptr<CorePool> pool = take(plan.name);
+    // One that has become of the other kind is another pool.
+    if (pool != nullptr && (pool->tcp != nullptr) == plan.tcp.empty()) {
+      scope_.spawn(retire(std::move(pool), site.web.drain_timeout));
+    }
+    if (pool == nullptr) pool = std::make_unique<CorePool>(reactor_, dispatch_options(site.lb, plan, core_));
+    configure_pool(*pool, site.lb, plan, site.lb.sticky ? secret : std::string_view());
+    pools.push_back(std::move(pool));
+  }
+  pools_.swap(pools);
+  for (std::unique_ptr<CorePool>& gone : pools) {
+    if (gone != nullptr) scope_.spawn(retire(std::move(gone), site.web.drain_timeout));
+  }
+  routes_ = std::make_unique<Routes>(plans);
+  configure_clients(site.lb);
+}
+
+void Pools::configure_pool(CorePool& pool, const topology::LbTable& lb, const topology::Pool& plan,
+                           std::string_view secret) {
+  pool.plan = plan;
+  pool.dispatch.set_options(dispatch_options(lb, plan, core_));
+  pool.key_source = key_source(plan);
+  pool.targets.clear();
+  pool.names.clear();
+  for (const topology::PoolMember& member : plan.members) {
+    const Result<net::Address> address = net::Address::parse(member.address);
+    if (!address) continue;
+    pool.targets[member.name] = {.address = *address, .own = member.own, .proxy = member.proxy};
+    pool.names.push_back(member.name);
+  }
+  pool.sticky = secret.empty() ? nullptr : std::make_unique<StickyCookies>(secret, pool.names);
+  if (!plan.tcp.empty()) configure_tcp(pool, lb);
+}
+
+void Pools::configure_tcp(CorePool& pool, const topology::LbTable& lb) {
+  TcpProxyOptions options{.connect_timeout = lb.connect_timeout, .queue_timeout = lb.queue_timeout};
+  for (const std::string& text : lb.proxy_from) {
+    if (const Result<net::Network> network = net::Network::parse(text))
+      options.proxy_from.push_back(*network);
+  }
+  if (pool.tcp == nullptr) pool.tcp = std::make_unique<TcpProxy>(reactor_, pool.dispatch, options, log_);
+  pool.tcp->set_options(options);
+  std::map<std::string, TcpTarget, std::less<>> targets;
+  for (const auto& [name, target] : pool.targets)
+    targets[name] = {.address = target.address, .proxy = target.proxy};
+  pool.tcp->set_targets(std::move(targets));
+}
+
+// Those who are counted stay counted while there is any limit.
+void Pools::configure_clients(const topology::LbTable& lb) {
+  const ClientLimitOptions options = client_limits(lb);
+  const bool limited = options.per_second > 0 || options.at_once > 0;
+  if (clients_ != nullptr)
+    clients_->set_options(options);
+  else if (limited)
+    clients_ = std::make_unique<ClientLimits>(options, reactor_.random().next());
+}
+
+void Pools::update(std::string_view pool, const std::vector<Standing>& standings) {
+  if (CorePool* const known = find(pool)) known->dispatch.update(standings);
+}
+
+void Pools::tick() {
+  for (const std::unique_ptr<CorePool>& pool : pools_) {
+    pool->dispatch.tick();
+    Balancer& balancer = pool->dispatch.balancer();
+    for (size_t i : balancer.take_suspects()) events_.suspect(pool->plan.name, balancer.name(i));
+    for (size_t i : balancer.take_verdicts())
+      events_.verdict(pool->plan.name, balancer.name(i), balancer.verdict(i));
+  }
+}
+
+Pools::Use Pools::use(std::string_view host, std::string_view path) const {
+  ASSERT(routes_ != nullptr);
+  return Use(pools_[routes_->find(host, path)].get());
+}
+
+net::Acceptor* Pools::acceptor(std::string_view listen) const {
+  for (const std::unique_ptr<CorePool>& pool : pools_) {
+    const std::vector<std::string>& tcp = pool->plan.tcp;
+    if (std::ranges::find(tcp, listen) != tcp.end()) return pool->tcp.get();
+  }
+  return nullptr;
+}
+
+// Requests in its line leave at their deadline, those at a backend at theirs.
+Task<void> Pools::retire(std::unique_ptr<CorePool> pool, Duration limit) {
+  constexpr Duration kLook = std::chrono::milliseconds(50);
+  if (pool->tcp != nullptr) co_await pool->tcp->drain(limit);
+  while (pool->users > 0) {
+    co_await sleep(reactor_, kLook);
+    pool->dispatch.tick();
+  }
+}
+
+Task<void> Pools::close(Duration limit) {
+  for (std::unique_ptr<CorePool>& pool : pools_) scope_.spawn(retire(std::move(pool), limit));
+  pools_.clear();
+  routes_.reset();
+  co_await scope_.join();
+}
+
+}  // namespace terrace::lb

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "lb/dispatch.h"
+#include "lb/limits.h"
+#include "lb/plan.h"
+#include "lb/routes.h"
+#include "lb/sticky.h"
+#include "lb/tcp_proxy.h"
+#include "reactor/scope.h"
+#include "topology/pools.h"
+
+namespace terrace::lb {
+
+// Where one backend is.
+struct Target {
+  net::Address address;
+  bool own = false;    // one of our web servers, by the encrypted port
+  bool proxy = false;  // its connections begin with PROXY v2
+};
+
+// One pool on one core.
+struct CorePool {
+  CorePool(Reactor& reactor, const DispatchOptions& options) : dispatch(reactor, options) {}
+
+  topology::Pool plan;
+  Dispatch dispatch;
+  KeySource key_source;
+  std::map<std::string, Target, std::less<>> targets;
+  std::unique_ptr<StickyCookies> sticky;  // null: off
+  std::vector<std::string> names;         // of its backends, as `sticky` knows them
+  std::unique_ptr<TcpProxy> tcp;          // null: it takes requests
+  int users = 0;
+};
+
+// What a core saw of a backend. Called on the core.
+class PoolEvents {
+ public:
+  virtual ~PoolEvents() = default;
+  // A request failed there: worth a check now.
+  virtual void suspect(const std::string& pool, const std::string& backend) = 0;
+  // It should be ejected.
+  virtual void verdict(const std::string& pool, const std::string& backend, Verdict verdict) = 0;
+};
+
+// All pools of the site on one core: which of them takes a request, and what it needs for
+// that. A change of the site keeps what is known of pools and backends that stay, by
+// their names; a pool that goes is kept until its last request is done.
+class Pools {
+ public:
+  Pools(Reactor& reactor, PoolEvents& events, const Core& core, const Log& log);
+  // After close().
+  ~Pools() = default;
+
+  // `secret`: for sticky sessions, 32 bytes or more; without one they stay off.
+  void configure(const topology::Site& site, std::string_view secret);
+  // What is decided of the backends of a pool; of one that is not known nothing happens.
+  void update(std::string_view pool, const std::vector<Standing>& standings);
+  // Call about ten times a second.
+  void tick();
+  // Ends what is left at the limit; the listeners are closed before.
+  Task<void> close(Duration limit);
+
+  // As long as it lives, so does the pool.
+  class Use {
+   public:
+    explicit Use(CorePool* pool) : pool_(pool) { ++pool_->users; }
+    Use(Use&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)) {}
+    Use& operator=(Use&&) = delete;
+    ~Use() {
+      if (pool_ != nullptr) --pool_->users;
+    }
+    CorePool& operator*() const { return *pool_; }
+    CorePool* operator->() const { return pool_; }
+
+   private:
+    CorePool* pool_;
+  };
+  // The pool of a request (see Routes::find()); after configure().
+  Use use(std::string_view host, std::string_view path) const;
+  // Who takes the connections of this address of `tcp`; null: nobody (any more).
+  net::Acceptor* acceptor(std::string_view listen) const;
+  // Null: clients are not limited.
+  ClientLimits* clients() { return clients_.get(); }
+
+ private:
+  CorePool* find(std::string_view name) const;
+  std::unique_ptr<CorePool> take(std::string_view name);
+  void configure_pool(CorePool& pool, const topology::LbTable& lb, const topology::Pool& plan,
+                      std::string_view secret);
+  void configure_tcp(CorePool& pool, const topology::LbTable& lb);
+  void configure_clients(const topology::LbTable& lb);
+  Task<void> retire(std::unique_ptr<CorePool> pool, Duration limit);
+
+  Reactor& reactor_;
+  PoolEvents& events_;
+  Core core_;
+  const Log& log_;
+  std::vector<std::unique_ptr<CorePool>> pools_;  // in the order of the routes
+  std::unique_ptr<Routes> routes_;
+  std::unique_ptr<ClientLimits> clients_;
+  Duration drain_limit_{0};  // of connections of a pool that goes
+  Scope scope_;
+};
+
+}  // namespace terrace::lb
