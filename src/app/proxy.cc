@@ -188,7 +188,7 @@ Task<Proxy::Next> Proxy::attempt(Call& call) {
     }
   }
   call.connection->start(request.method);
-  call.exchange.link(&call.connection->stream());
+  call.exchange.link(call.connection.get());
   Next next = Next::kFailed;
   const Result<void> sent = co_await call.connection->write(call.head, options_.progress_max);
   if (!sent) {

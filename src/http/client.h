@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "http/chunk.h"
+#include "http/exchange.h"
 #include "http/parser.h"
 #include "net/stream.h"
 
@@ -12,7 +13,7 @@ namespace terrace::http {
 // The client side of HTTP/1.1 (RFC 9112): one connection to a backend, one request
 // at a time. What the backend sends is checked as strictly as what clients send;
 // after anything odd the connection is not used again.
-class ClientConnection {
+class ClientConnection final : public Cancellable {
  public:
   ClientConnection(Reactor& reactor, const HeadLimits& limits) : reactor_(reactor), limits_(limits) {}
 
@@ -20,6 +21,8 @@ class ClientConnection {
     return stream_.connect(reactor_, address, deadline);
   }
   net::Stream& stream() { return stream_; }
+  // Whoever waits for the backend gets kCancelled; the connection is not used again.
+  void cancel() override { stream_.cancel(); }
   // False when the backend has closed, or sent bytes that nobody asked for.
   bool fresh() const { return stream_.is_open() && !stream_.maybe_readable(); }
 

@@ -37,7 +37,7 @@ void Connection::cancel() {
   if (linked_ != nullptr) linked_->cancel();
 }
 
-void Connection::link(net::Stream* other) {
+void Connection::link(Cancellable* other) {
   linked_ = other;
   if (other != nullptr && stream_.cancelled()) other->cancel();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/exchange.h"
 #include "http/server.h"
 #include "net/stream.h"
 
@@ -24,7 +25,7 @@ class Connection {
   bool idle() const { return idle_; }
   // Whoever waits for this connection, or for the stream linked to it, gives up.
   void cancel();
-  void link(net::Stream* other);
+  void link(Cancellable* other);
 
   // The input buffer. Bytes [begin, end) are there and unused. A head that is being
   // read begins at head_begin and must not move.
@@ -51,7 +52,7 @@ class Connection {
   uint32_t end_ = 0;
   bool idle_ = false;
   bool first_request_ = true;
-  net::Stream* linked_ = nullptr;
+  Cancellable* linked_ = nullptr;
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
 };

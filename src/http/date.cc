@@ -30,11 +30,14 @@ std::array<char, kDateBytes> format_date(std::time_t seconds) {
   return text;
 }
 
-void DateCache::refresh(WallTime wall) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(wall);
-  if (seconds == seconds_) return;
-  text_ = format_date(seconds);
-  seconds_ = seconds;
+std::string_view DateCache::text(Time now, const Clock& clock) {
+  if (now >= until_) {
+    until_ = now + kLagMax;
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(clock.wall());
+    if (seconds != seconds_) text_ = format_date(seconds);
+    seconds_ = seconds;
+  }
+  return {text_.data(), text_.size()};
 }
 
 }  // namespace terrace::http

@@ -12,13 +12,16 @@ namespace terrace::http {
 constexpr size_t kDateBytes = 29;
 std::array<char, kDateBytes> format_date(std::time_t seconds);
 
-// The Date of responses, formatted at most once per second and core.
+// The Date of responses, formatted at most once per second and core. It may lag a
+// little, so that not every response asks the clock.
 class DateCache {
  public:
-  void refresh(WallTime wall);
-  std::string_view text() const { return {text_.data(), text_.size()}; }
+  // `now`: the reactor's, which tells when the clock is to be asked again.
+  std::string_view text(Time now, const Clock& clock);
 
  private:
+  static constexpr Duration kLagMax = std::chrono::milliseconds(50);
+  Time until_;
   std::time_t seconds_ = -1;
   std::array<char, kDateBytes> text_{};
 };

@@ -12,11 +12,16 @@
 #include "reactor/reactor.h"
 #include "reactor/task.h"
 
-namespace terrace::net {
-class Stream;
-}
-
 namespace terrace::http {
+
+// What waits for something and can be told to give up.
+class Cancellable {
+ public:
+  virtual void cancel() = 0;
+
+ protected:
+  ~Cancellable() = default;
+};
 
 // One request and its response, the same for every HTTP version. A handler reads
 // request(), perhaps its body, and answers in one of two ways:
@@ -78,7 +83,7 @@ class Exchange {
   // While set, who gives the client's connection up (a drain at its limit) cancels
   // `other` too: the connection to a backend, which the same exchange waits for.
   // Null before `other` ends.
-  virtual void link(net::Stream* other) = 0;
+  virtual void link(Cancellable* other) = 0;
 
   // What was answered, for logs and metrics; 0 when nothing was.
   virtual int status() const = 0;

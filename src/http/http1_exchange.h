@@ -43,7 +43,7 @@ class Http1Exchange final : public Exchange {
   void cancel() override;
   void stop_reading() override;
   bool client_ended() const override { return connection_->stream().peer_ended(); }
-  void link(net::Stream* other) override { connection_->link(other); }
+  void link(Cancellable* other) override { connection_->link(other); }
   int status() const override { return status_; }
   bool begun() const override { return begun_; }
   uint64_t body_bytes_sent() const override { return sent_; }

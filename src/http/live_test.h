@@ -100,6 +100,9 @@ class RawClient {
     return !read_some(got) && !timed_out_;
   }
   int descriptor() const { return socket_.get(); }
+  // Appends what comes next. False at the end, or at the deadline.
+  bool read_more(std::string& into) { return read_some(into); }
+  bool timed_out() const { return timed_out_; }
 
  private:
   bool read_some(std::string& into) {

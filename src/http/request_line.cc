@@ -29,18 +29,6 @@ constexpr KnownMethod kMethods[] = {
     {"QUERY", Method::kOther},
 };
 
-bool parse_method(std::string_view name, RequestHead& head, Refusal& refusal) {
-  head.method_text = name;
-  for (const KnownMethod& known : kMethods) {
-    if (known.name != name) continue;
-    head.method = known.method;
-    if (known.method != Method::kConnect && known.method != Method::kTrace) return true;
-    return refusal.because(405, "CONNECT and TRACE are off");
-  }
-  if (name.size() > kMethodMax || !is_token(name)) return refusal.because(400, "the method is not a token");
-  return refusal.because(501, "unknown method");
-}
-
 bool parse_version(std::string_view version, RequestHead& head, Refusal& refusal) {
   if (version == "HTTP/1.1" || version == "HTTP/1.0") {
     head.http_1_0 = version.back() == '0';
@@ -74,6 +62,12 @@ bool split_absolute_form(RequestHead& head, Refusal& refusal) {
   return true;
 }
 
+void split_query(RequestHead& head) {
+  const size_t at = head.target.find('?');
+  head.path = head.target.substr(0, at);
+  head.query = at == std::string_view::npos ? std::string_view() : head.target.substr(at + 1);
+}
+
 bool parse_target(std::string_view target, RequestHead& head, Refusal& refusal) {
   if (target.empty() || !is_target(target)) {
     return refusal.because(400, "a byte in the target that must be encoded");
@@ -82,18 +76,33 @@ bool parse_target(std::string_view target, RequestHead& head, Refusal& refusal) 
   head.authority = {};
   const bool asterisk = target == "*" && head.method == Method::kOptions;
   if (target.front() != '/' && !asterisk && !split_absolute_form(head, refusal)) return false;
-  const size_t at = head.target.find('?');
-  if (at == std::string_view::npos) {
-    head.path = head.target;
-    head.query = {};
-    return true;
-  }
-  head.path = head.target.substr(0, at);
-  head.query = head.target.substr(at + 1);
+  split_query(head);
   return true;
 }
 
 }  // namespace
+
+bool parse_method(std::string_view name, RequestHead& head, Refusal& refusal) {
+  head.method_text = name;
+  for (const KnownMethod& known : kMethods) {
+    if (known.name != name) continue;
+    head.method = known.method;
+    if (known.method != Method::kConnect && known.method != Method::kTrace) return true;
+    return refusal.because(405, "CONNECT and TRACE are off");
+  }
+  if (name.size() > kMethodMax || !is_token(name)) return refusal.because(400, "the method is not a token");
+  return refusal.because(501, "unknown method");
+}
+
+bool parse_origin_form(std::string_view target, RequestHead& head, Refusal& refusal) {
+  const bool asterisk = target == "*" && head.method == Method::kOptions;
+  if (!is_target(target) || (!target.starts_with('/') && !asterisk)) {
+    return refusal.because(400, "the target is not a path");
+  }
+  head.target = target;
+  split_query(head);
+  return true;
+}
 
 bool parse_request_line(std::string_view line, RequestHead& head, Refusal& refusal) {
   const size_t space = line.find(' ');

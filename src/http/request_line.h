@@ -13,6 +13,11 @@ namespace terrace::http {
 // but no path is refused: its origin form is not in the buffer.
 bool parse_request_line(std::string_view line, RequestHead& head, Refusal& refusal);
 
+// Its parts alone, for versions that do not send a line. CONNECT and TRACE are
+// refused. The origin form is a path with its query, or "*" for OPTIONS.
+bool parse_method(std::string_view name, RequestHead& head, Refusal& refusal);
+bool parse_origin_form(std::string_view target, RequestHead& head, Refusal& refusal);
+
 // `start`: the first bytes of a request line, or a whole one with its carriage
 // return. False, with `refusal` set, when it is too long already. Decides the
 // same for the whole line as for a part that is long enough to tell.

@@ -8,8 +8,6 @@ namespace {
 
 // Exchanges kept for the next burst.
 constexpr size_t kExchangesKept = 1024;
-// The Date of a response may lag this much, so that not every response asks the clock.
-constexpr Duration kDateLag = std::chrono::milliseconds(50);
 
 constexpr std::string_view kFull =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
@@ -29,13 +27,7 @@ Server::Server(Reactor& reactor, Handler& handler, const ServerLimits& limits, c
 
 Server::~Server() = default;
 
-std::string_view Server::date() {
-  if (reactor_.now() >= date_until_) {
-    date_until_ = reactor_.now() + kDateLag;
-    date_.refresh(reactor_.clock().wall());
-  }
-  return date_.text();
-}
+std::string_view Server::date() { return date_.text(reactor_.now(), reactor_.clock()); }
 
 void Server::accepted(Descriptor socket, const net::Peer& peer) {
   if (connections_ >= limits_.connections_max || draining()) {

@@ -106,7 +106,6 @@ class Server final : public net::Acceptor {
   ServerLimits limits_;
   const Log& log_;
   DateCache date_;
-  Time date_until_;
   Metrics metrics_;
   Connection* first_ = nullptr;  // all connections, doubly linked
   int connections_ = 0;

@@ -49,7 +49,7 @@ class ForgetfulExchange final : public http::Exchange {
   }
   void abort() override {}
   void cancel() override {}
-  void link(net::Stream*) override {}
+  void link(http::Cancellable*) override {}
   void stop_reading() override {}
   bool client_ended() const override { return false; }
   int status() const override { return status_; }

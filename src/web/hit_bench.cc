@@ -50,7 +50,7 @@ class NullExchange final : public http::Exchange {
   }
   void abort() override {}
   void cancel() override {}
-  void link(net::Stream*) override {}
+  void link(http::Cancellable*) override {}
   void stop_reading() override {}
   bool client_ended() const override { return false; }
   int status() const override { return status_; }

@@ -45,7 +45,7 @@ class ScriptedExchange final : public http::Exchange {
   Task<Result<void>> respond(const http::ResponseHead& head, std::string_view body) override;
   void abort() override { aborted_ = true; }
   void cancel() override { aborted_ = true; }
-  void link(net::Stream*) override {}
+  void link(http::Cancellable*) override {}
   void stop_reading() override {}
   bool client_ended() const override { return false; }
   int status() const override { return status_; }

@@ -1,0 +1,159 @@
+#include "http/http2_server.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace terrace::http {
+namespace {
+
+// Exchanges kept for the next burst.
+constexpr size_t kExchangesKept = 1024;
+
+}  // namespace
+
+Http2Connection::Http2Connection(Http2Server& server, const net::Peer& peer)
+    : Http2Session(server.reactor(), Side::kServer, server.limits().connection),
+      server_(server),
+      peer_(peer) {
+  next_ = server.first_;
+  if (next_ != nullptr) next_->previous_ = this;
+  server.first_ = this;
+  ++server.connections_;
+  server.metrics_.connections.add();
+  server.metrics_.connections_open.add();
+}
+
+Http2Connection::~Http2Connection() {
+  (previous_ != nullptr ? previous_->next_ : server_.first_) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  --server_.connections_;
+  server_.metrics_.connections_open.subtract();
+}
+
+Http2Stream* Http2Connection::stream_begins() {
+  if (running_ >= limits().streams_max) return nullptr;
+  ++running_;
+  Http2Exchange* exchange = server_.take_exchange(*this);
+  exchanges_.push_back(exchange);
+  return exchange;
+}
+
+Task<Result<void>> Http2Connection::encrypt() {
+  if (!server_.tls_) return Task<Result<void>>::ready({});
+  return stream().start_tls(server_.tls_, {}, reactor().now() + limits().head_timeout);
+}
+
+Task<void> Http2Connection::serve() {
+  const Result<void> encrypted = co_await encrypt();
+  if (!encrypted) {
+    server_.log_.info("a connection was refused", {{"error", describe(encrypted.error())}});
+    co_return;
+  }
+  if (server_.draining_) drain();
+  const Result<void> ended = co_await converse();
+  const bool broken = !ended && (ended.error().code == Code::kInvalid || ended.error().code == Code::kLimit);
+  if (broken) {
+    server_.metrics_.broken.add();
+    server_.log_.info("a connection was given up", {{"error", describe(ended.error())}});
+  }
+  for (Http2Exchange* exchange : exchanges_) exchange->give_up();
+  input_read();  // what ended with its head unread goes back to the pool
+  co_await handlers_.join();
+}
+
+void Http2Connection::give_up() {
+  for (Http2Exchange* exchange : exchanges_) exchange->give_up();
+  cancel();
+}
+
+// Handlers start here and not while nghttp2 reads: they may say something at once, and
+// use the reactor's scratch area, where the input is.
+void Http2Connection::input_read() {
+  for (Http2Exchange*& exchange : ready_) {
+    // Reset by its client before anything was done for it.
+    if (!exchange->attached()) dropped_.push_back(std::exchange(exchange, nullptr));
+  }
+  for (Http2Exchange* exchange : dropped_) {
+    std::erase(exchanges_, exchange);
+    server_.give_back(exchange);
+    --running_;
+  }
+  dropped_.clear();
+  for (Http2Exchange* exchange : ready_) {
+    if (exchange != nullptr) handlers_.spawn(run(*exchange));
+  }
+  ready_.clear();
+}
+
+Task<void> Http2Connection::run(Http2Exchange& exchange) {
+  server_.metrics_.exchanges.add();
+  if (exchange.refused()) {
+    co_await exchange.refuse();
+  } else {
+    co_await server_.handler().handle(exchange);
+  }
+  co_await exchange.conclude();
+  std::erase(exchanges_, &exchange);
+  server_.give_back(&exchange);
+  --running_;
+}
+
+Http2Server::Http2Server(Reactor& reactor, Handler& handler, const Limits& limits, const Log& log)
+    : reactor_(reactor), handler_(handler), limits_(limits), log_(log) {
+  exchanges_.reserve(kExchangesKept);
+}
+
+Http2Server::~Http2Server() = default;
+
+void Http2Server::accepted(Descriptor socket, const net::Peer& peer) {
+  if (connections_ >= limits_.exchange.connections_max || draining_) {
+    metrics_.connections_refused.add();
+    return;
+  }
+  auto connection = std::make_unique<Http2Connection>(*this, peer);
+  const Result<void> opened = connection->stream().open(reactor_, std::move(socket));
+  if (!opened) {
+    log_.error("cannot watch a connection", {{"error", describe(opened.error())}});
+    return;
+  }
+  scope_.spawn(serve(std::move(connection)));
+}
+
+Task<void> Http2Server::serve(std::unique_ptr<Http2Connection> connection) { co_await connection->serve(); }
+
+Http2Exchange* Http2Server::take_exchange(Http2Connection& connection) {
+  std::unique_ptr<Http2Exchange> exchange;
+  if (exchanges_.empty()) {
+    ++exchanges_made_;
+    exchange = std::make_unique<Http2Exchange>();
+  } else {
+    exchange = std::move(exchanges_.back());
+    exchanges_.pop_back();
+  }
+  exchange->start(connection);
+  return exchange.release();
+}
+
+void Http2Server::give_back(Http2Exchange* exchange) {
+  std::unique_ptr<Http2Exchange> owned(exchange);
+  owned->end();
+  if (exchanges_.size() < kExchangesKept) exchanges_.push_back(std::move(owned));
+}
+
+void Http2Server::give_up_all() {
+  for (Http2Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    connection->give_up();
+  }
+}
+
+Task<void> Http2Server::drain(Duration limit) {
+  draining_ = true;
+  reactor_.timers().arm(drain_limit_, reactor_.now() + limit);
+  for (Http2Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    connection->drain();
+  }
+  co_await scope_.join();
+  drain_limit_.disarm();
+}
+
+}  // namespace terrace::http

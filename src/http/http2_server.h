@@ -1,0 +1,125 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "http/date.h"
+#include "http/http2_exchange.h"
+#include "http/server.h"
+#include "net/listener.h"
+#include "reactor/scope.h"
+
+namespace terrace::net {
+class TlsContext;
+}
+
+namespace terrace::http {
+
+// The server side of HTTP/2 (RFC 9113, prior knowledge) on one core: connections in,
+// one exchange per stream to the Handler that serves HTTP/1 too. Of ServerLimits the
+// times and sizes of bodies, and connections_max, hold for each stream as they do for
+// an exchange of HTTP/1; of the connection, Http2Limits.
+//
+// An exchange runs from its head to the end of its handler; a stream that is reset
+// meanwhile still counts against streams_max, so resetting makes no room for more.
+
+class Http2Server;
+
+class Http2Connection final : public Http2Session {
+ public:
+  Http2Connection(Http2Server& server, const net::Peer& peer);
+  ~Http2Connection() override;
+
+  // Until the connection is over and all handlers are back.
+  Task<void> serve();
+  Http2Server& server() { return server_; }
+  const net::Peer& peer() const { return peer_; }
+  // Every exchange is given up, and the connection with them.
+  void give_up();
+
+ private:
+  friend class Http2Server;
+  friend class Http2Exchange;
+  Http2Stream* stream_begins() override;
+  void input_read() override;
+  Task<Result<void>> encrypt();
+  Task<void> run(Http2Exchange& exchange);
+
+  Http2Server& server_;
+  net::Peer peer_;
+  int running_ = 0;                        // exchanges that are not back in the pool
+  std::vector<Http2Exchange*> exchanges_;  // all of them
+  std::vector<Http2Exchange*> ready_;      // whose head is there, to be handled after this input
+  std::vector<Http2Exchange*> dropped_;    // whose stream ended before its head did
+  Scope handlers_;
+  Http2Connection* previous_ = nullptr;
+  Http2Connection* next_ = nullptr;
+};
+
+class Http2Server final : public net::Acceptor {
+ public:
+  struct Metrics {
+    Counter connections;
+    Gauge connections_open;
+    Counter connections_refused;
+    Counter broken;  // connections that ended for what the peer did
+    Counter exchanges;
+  };
+  struct Limits {
+    ServerLimits exchange;
+    Http2Limits connection;
+  };
+
+  Http2Server(Reactor& reactor, Handler& handler, const Limits& limits, const Log& log);
+  ~Http2Server() override;
+
+  // From now on connections begin with a handshake; the context's verifier decides who
+  // is let in, and its protocol has to be "h2". Null: HTTP/2 in the clear.
+  void set_tls(std::shared_ptr<const net::TlsContext> context) { tls_ = std::move(context); }
+  // For connections from now on.
+  void set_limits(const Limits& limits) { limits_ = limits; }
+  void accepted(Descriptor socket, const net::Peer& peer) override;
+  // Each connection ends with its last stream, and is told so at once (GOAWAY); what
+  // still runs at the limit is given up. Once.
+  Task<void> drain(Duration limit);
+  int connections() const { return connections_; }
+  const Metrics& metrics() const { return metrics_; }
+
+  // For connections and exchanges.
+  Reactor& reactor() { return reactor_; }
+  Handler& handler() { return handler_; }
+  const Limits& limits() const { return limits_; }
+  std::string_view date() { return date_.text(reactor_.now(), reactor_.clock()); }
+  Http2Exchange* take_exchange(Http2Connection& connection);
+  void give_back(Http2Exchange* exchange);
+  uint64_t exchanges_made() const { return exchanges_made_; }
+
+ private:
+  friend class Http2Connection;
+  struct DrainLimit final : Timer {
+    explicit DrainLimit(Http2Server& owner) : server(owner) {}
+    void expired() override { server.give_up_all(); }
+    Http2Server& server;
+  };
+  Task<void> serve(std::unique_ptr<Http2Connection> connection);
+  void give_up_all();
+
+  Reactor& reactor_;
+  Handler& handler_;
+  Limits limits_;
+  const Log& log_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  DateCache date_;
+  Metrics metrics_;
+  Http2Connection* first_ = nullptr;
+  int connections_ = 0;
+  bool draining_ = false;
+  DrainLimit drain_limit_{*this};
+  std::vector<std::unique_ptr<Http2Exchange>> exchanges_;  // free ones
+  uint64_t exchanges_made_ = 0;
+  Scope scope_;
+};
+
+}  // namespace terrace::http
