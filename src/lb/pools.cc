@@ -50,6 +50,9 @@ void Pools::configure(const topology::Site& site, std::string_view secret) {
     configure_pool(*pool, site.lb, plan, site.lb.sticky ? secret : std::string_view());
     pools.push_back(std::move(pool));
   }
+  std::erase_if(decided_, [&](const auto& one) {
+    return std::ranges::find(plans, one.first, &topology::Pool::name) == plans.end();
+  });
   pools_.swap(pools);
   for (std::unique_ptr<CorePool>& gone : pools) {
     if (gone != nullptr) scope_.spawn(retire(std::move(gone), site.web.drain_timeout));
@@ -73,6 +76,8 @@ void Pools::configure_pool(CorePool& pool, const topology::LbTable& lb, const to
   }
   pool.sticky = secret.empty() ? nullptr : std::make_unique<StickyCookies>(secret, pool.names);
   if (!plan.tcp.empty()) configure_tcp(pool, lb);
+  const auto decided = decided_.find(plan.name);
+  if (decided != decided_.end()) pool.dispatch.update(decided->second);
 }
 
 void Pools::configure_tcp(CorePool& pool, const topology::LbTable& lb) {
@@ -100,6 +105,7 @@ void Pools::configure_clients(const topology::LbTable& lb) {
 }
 
 void Pools::update(std::string_view pool, const std::vector<Standing>& standings) {
+  decided_[std::string(pool)] = standings;
   if (CorePool* const known = find(pool)) known->dispatch.update(standings);
 }
 
@@ -129,12 +135,17 @@ net::Acceptor* Pools::acceptor(std::string_view listen) const {
 // Requests in its line leave at their deadline, those at a backend at theirs.
 Task<void> Pools::retire(std::unique_ptr<CorePool> pool, Duration limit) {
   constexpr Duration kLook = std::chrono::milliseconds(50);
-  if (pool->tcp != nullptr) co_await pool->tcp->drain(limit);
+  const Time end = reactor_.now() + limit;
+  while (pool->tcp != nullptr && pool->tcp->connections() > 0 && reactor_.now() < std::min(end, ends_))
+    co_await sleep(reactor_, kLook);
+  if (pool->tcp != nullptr) co_await pool->tcp->drain(Duration(0));
   while (pool->users > 0) {
     co_await sleep(reactor_, kLook);
     pool->dispatch.tick();
   }
 }
+
+void Pools::hasten(Duration limit) { ends_ = reactor_.now() + limit; }
 
 Task<void> Pools::close(Duration limit) {
   for (std::unique_ptr<CorePool>& pool : pools_) scope_.spawn(retire(std::move(pool), limit));

@@ -61,12 +61,14 @@ class Pools {
 
   // `secret`: for sticky sessions, 32 bytes or more; without one they stay off.
   void configure(const topology::Site& site, std::string_view secret);
-  // What is decided of the backends of a pool; of one that is not known nothing happens.
+  // What is decided of the backends of a pool, which may come before the pool itself.
   void update(std::string_view pool, const std::vector<Standing>& standings);
   // Call about ten times a second.
   void tick();
   // Ends what is left at the limit; the listeners are closed before.
   Task<void> close(Duration limit);
+  // What is being ended ends sooner.
+  void hasten(Duration limit);
 
   // As long as it lives, so does the pool.
   class Use {
@@ -106,7 +108,8 @@ class Pools {
   std::vector<std::unique_ptr<CorePool>> pools_;  // in the order of the routes
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<ClientLimits> clients_;
-  Duration drain_limit_{0};  // of connections of a pool that goes
+  std::map<std::string, std::vector<Standing>, std::less<>> decided_;  // the last of each pool
+  Time ends_ = Time::max();                                            // of whatever is being ended
   Scope scope_;
 };
 

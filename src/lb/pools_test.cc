@@ -151,6 +151,13 @@ TEST_F(PoolsTest, AChangeOfTheSiteKeepsWhatStays) {
   EXPECT_NE(&*pools_.use("", "/api/x"), &*api);
 }
 
+TEST_F(PoolsTest, WhatIsDecidedMayComeBeforeThePool) {
+  pools_.update("api", {{.name = "web2", .state = State::kUp}});
+  pools_.update("gone", {{.name = "web2", .state = State::kUp}});
+  pools_.configure(*site(kServers + kApi), {});
+  EXPECT_EQ(taken("/api/x"), "web2");
+}
+
 TEST_F(PoolsTest, AnAddressForAnyProtocolHasItsOwnTaker) {
   configure(kServers + kApi);
   EXPECT_NE(pools_.acceptor("0.0.0.0:6379"), nullptr);

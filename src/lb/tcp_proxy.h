@@ -58,6 +58,7 @@ class TcpProxy final : public net::Acceptor {
   // Connections may end by themselves for so long; what is left then is cut off. The
   // listener is closed before.
   Task<void> drain(Duration limit);
+  int connections() const { return connections_; }
   const TcpProxyMetrics& metrics() const { return metrics_; }
 
  private:

@@ -308,7 +308,8 @@ void Controller::tell_worker_site() {
   Site record{.version = version_,
               .bytes = resolved.size(),
               .path = welcome_.site_path,
-              .release = releases_.current()};
+              .release = releases_.current(),
+              .balances = balances(*site_) ? 1U : 0U};
   tell_worker(record, text->get());
 }
 

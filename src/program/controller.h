@@ -190,6 +190,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void want_member();
   void restore(const Site& record, const Descriptor& text);
   std::vector<std::string> web_addresses(const topology::Site& site) const;
+  bool balances(const topology::Site& site) const;
+  std::vector<std::string> tcp_addresses(const topology::Site& site) const;
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
   void consider_serving();

@@ -343,7 +343,7 @@ Task<std::string> Controller::answer_status() {
   const Time now = reactor_.now();
   Json listeners = Json::array();
   for (const ListenerState& each : listeners_) {
-    Json one = {{"purpose", each.purpose == Purpose::kWeb ? "web" : "admin"}, {"address", each.requested}};
+    Json one = {{"purpose", std::string(word_of(each.purpose))}, {"address", each.requested}};
     if (!each.bound.empty()) one["bound"] = each.bound;
     if (each.error != 0) one["error"] = ::strerrordesc_np(each.error);
     listeners.push_back(one);

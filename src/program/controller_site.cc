@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "program/controller.h"
+#include "program/own_server.h"
 #include "program/secrets.h"
 #include "program/text_descriptor.h"
 
@@ -141,6 +142,7 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   };
   for (const std::string& address : web_addresses(*site)) want(Purpose::kWeb, address);
   want(Purpose::kAdmin, site->site.admin);
+  for (const std::string& address : tcp_addresses(*site)) want(Purpose::kTcp, address);
   const auto unanswered = [&](const std::pair<Purpose, std::string>& each) {
     const ListenerState* state = listener(each.first, each.second);
     return state != nullptr && state->bound.empty() && state->error == 0;
@@ -167,6 +169,24 @@ std::vector<std::string> Controller::web_addresses(const topology::Site& site) c
   return drained_ || awaited_release_ ? std::vector<std::string>() : site.web.listen;
 }
 
+// Whether this machine is one of the site's load balancers.
+bool Controller::balances(const topology::Site& site) const {
+  if (!topology::has_role(site, topology::Role::kLb)) return false;
+  const auto own = own_server(site, std::string(welcome_.server.view()), own_addresses());
+  return own && std::ranges::any_of(site.servers, [&](const topology::Server& server) {
+           return server.name == *own && topology::has_role(server, topology::Role::kLb);
+         });
+}
+
+// Like those of the web none while visitors shall go elsewhere.
+std::vector<std::string> Controller::tcp_addresses(const topology::Site& site) const {
+  std::vector<std::string> addresses;
+  if (drained_ || awaited_release_ || !balances(site)) return addresses;
+  for (const topology::LbPool& pool : site.lb_pools)
+    addresses.insert(addresses.end(), pool.tcp.begin(), pool.tcp.end());
+  return addresses;
+}
+
 std::string Controller::listen_problem() const {
   std::string problem;
   const bool some_web = std::ranges::any_of(listeners_, [](const ListenerState& each) {
@@ -182,10 +202,13 @@ std::string Controller::listen_problem() const {
 
 void Controller::drop_addresses(const topology::Site& site) {
   const std::vector<std::string> web = web_addresses(site);
+  const std::vector<std::string> tcp = tcp_addresses(site);
+  const std::vector<std::string> admin = {site.site.admin};
   for (const ListenerState& each : std::vector(listeners_)) {
-    const bool wanted = each.purpose == Purpose::kAdmin ? each.requested == site.site.admin
-                                                        : std::ranges::find(web, each.requested) != web.end();
-    if (wanted) continue;
+    const std::vector<std::string>& wanted = each.purpose == Purpose::kAdmin ? admin
+                                             : each.purpose == Purpose::kTcp ? tcp
+                                                                             : web;
+    if (std::ranges::find(wanted, each.requested) != wanted.end()) continue;
     Unlisten record{.purpose = each.purpose};
     (void)record.requested.set(each.requested);
     tell_supervisor(record);

@@ -77,7 +77,14 @@ struct Core::ServedSite {
   uint32_t release = 0;
 };
 
-struct Core::Heard {
+struct Core::Heard final : net::Acceptor {
+  explicit Heard(const lb::Pools& of) : pools(of) {}
+  // Of Purpose::kTcp: which pool takes it may change with the site.
+  void accepted(Descriptor taken, const net::Peer& peer) override {
+    if (net::Acceptor* const pool = pools.acceptor(requested)) pool->accepted(std::move(taken), peer);
+  }
+
+  const lb::Pools& pools;
   Purpose purpose = Purpose::kWeb;
   std::string requested;
   Descriptor socket;  // until it is opened
@@ -122,7 +129,11 @@ Core::Core(Reactor& reactor, CoreEvents& events, const Options& options, const L
       proxy_(reactor, backends_, {}),
       server_(reactor, *this, {}, log),
       admin_handler_(std::make_unique<AdminHandler>(events)),
-      admin_server_(reactor, *admin_handler_, {}, log) {}
+      admin_server_(reactor, *admin_handler_, {}, log),
+      pools_(reactor, *this,
+             {.number = options.index, .count = static_cast<size_t>(std::max(1, options.machine.cores))},
+             log),
+      watches_(reactor, *this) {}
 
 Core::~Core() = default;
 
@@ -132,7 +143,7 @@ void Core::start() { scope_.spawn(run_ticks()); }
 
 void Core::add_listener(const Listener& record, Descriptor socket) {
   if (stopping_) return;
-  auto heard = std::make_unique<Heard>();
+  auto heard = std::make_unique<Heard>(pools_);
   heard->purpose = record.purpose;
   heard->requested = record.requested.view();
   heard->socket = std::move(socket);
@@ -141,8 +152,10 @@ void Core::add_listener(const Listener& record, Descriptor socket) {
 }
 
 void Core::open_listener(Heard& heard) {
-  http::Server& server = heard.purpose == Purpose::kAdmin ? admin_server_ : server_;
-  heard.listener = std::make_unique<net::Listener>(reactor_, std::move(heard.socket), server, log_);
+  net::Acceptor& acceptor = heard.purpose == Purpose::kTcp     ? static_cast<net::Acceptor&>(heard)
+                            : heard.purpose == Purpose::kAdmin ? static_cast<net::Acceptor&>(admin_server_)
+                                                               : static_cast<net::Acceptor&>(server_);
+  heard.listener = std::make_unique<net::Listener>(reactor_, std::move(heard.socket), acceptor, log_);
   const Result<void> started = heard.listener->start();
   if (!started)
     log_.error("cannot listen", {{"address", heard.requested}, {"error", describe(started.error())}});
@@ -161,7 +174,8 @@ Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
   if (heard->listener) co_await heard->listener->close();
 }
 
-void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release) {
+void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release,
+                     bool balances) {
   if (stopping_) return;
   auto next = std::make_unique<ServedSite>();
   next->site = site;
@@ -183,10 +197,38 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   std::swap(site_, next);
   if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
+  balance(*site, balances);
   for (const std::unique_ptr<Heard>& heard : listeners_) {
     if (!heard->listener) open_listener(*heard);
   }
   events_.core_took_site(version, false);
+}
+
+// One that balances no more keeps its pools, which nobody asks.
+void Core::balance(const topology::Site& site, bool balances) {
+  if (!balances && !balances_) return;
+  balances_ = balances;
+  pools_.configure(site, {});
+  if (options_.index == 0) watches_.configure(site);
+}
+
+void Core::suspect_backend(const std::string& pool, const std::string& backend) {
+  watches_.suspect(pool, backend);
+}
+
+void Core::judge_backend(const std::string& pool, const std::string& backend, lb::Verdict verdict) {
+  watches_.verdict(pool, backend, verdict);
+}
+
+void Core::take_decision(const std::string& pool, const std::vector<lb::Standing>& standings) {
+  pools_.update(pool, standings);
+}
+
+// Until there is a way to them, a connection to their encrypted port has to do.
+Task<health::CheckResult> Core::check_own(std::string, health::Check check) {
+  check.kind = health::Check::Kind::kTcp;
+  health::CheckResult result = co_await health::carry_out(reactor_, std::move(check));
+  co_return result;
 }
 
 void Core::apply_limits(const topology::Site& site) {
@@ -221,7 +263,10 @@ Task<void> Core::retire_site(std::unique_ptr<ServedSite> old) { co_await old->fi
 void Core::update_instance(const app::InstanceUpdate& update) { backends_.update(update); }
 
 void Core::stop(Duration limit) {
-  if (std::exchange(stopping_, true)) return server_.hasten(limit);
+  if (std::exchange(stopping_, true)) {
+    pools_.hasten(limit);
+    return server_.hasten(limit);
+  }
   scope_.spawn(run_stop(Duration::zero(), limit));
 }
 
@@ -231,10 +276,13 @@ void Core::retire() {
 }
 
 Task<void> Core::run_stop(Duration idle, Duration limit) {
+  const Time end = reactor_.now() + limit;
   for (std::unique_ptr<Heard>& heard : listeners_) scope_.spawn(close_listener(std::move(heard)));
   listeners_.clear();
   co_await server_.drain(idle, limit);
   co_await admin_server_.drain(Duration::zero(), std::chrono::milliseconds(100));
+  co_await watches_.close();
+  co_await pools_.close(std::max(end - reactor_.now(), Duration::zero()));
   if (site_) co_await site_->files->close();
   stopped_ = true;
   if (access_log_) access_log_->flush();
@@ -247,6 +295,7 @@ Task<void> Core::run_ticks() {
   for (int tick = 1; !stopped_; ++tick) {
     co_await sleep(reactor_, kTick);
     backends_.tick();
+    if (balances_ && !stopping_) pools_.tick();
     if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();
     copy_counters();
   }

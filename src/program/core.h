@@ -8,6 +8,8 @@
 #include "app/proxy.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "lb/pools.h"
+#include "lb/watches.h"
 #include "monitor/access_log.h"
 #include "monitor/request_metrics.h"
 #include "net/listener.h"
@@ -25,6 +27,11 @@ class CoreEvents {
   virtual void core_took_site(uint32_t version, bool refused) = 0;
   virtual void core_drained(size_t core, uint32_t slot, uint32_t generation) = 0;
   virtual void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) = 0;
+  // A load balancer: what this core saw of a backend, for the first core, and what the first
+  // has decided, for all.
+  virtual void core_suspects(const std::string& pool, const std::string& backend) = 0;
+  virtual void core_judges(const std::string& pool, const std::string& backend, lb::Verdict verdict) = 0;
+  virtual void core_decided(const std::string& pool, const std::vector<lb::Standing>& standings) = 0;
   virtual void core_stopped() = 0;
   // The page of /metrics.
   virtual std::string metrics_page() = 0;
@@ -33,7 +40,7 @@ class CoreEvents {
 // One core's share of the data plane: its reactor, its part of the listening
 // sockets, and the components web and app joined to one handler. Everything but
 // metrics() and access_log_counters runs on the core's own thread.
-class Core final : public http::Handler, app::InstanceEvents {
+class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb::WatchesOwner {
  public:
   struct Options {
     size_t index = 0;           // of this core
@@ -54,8 +61,13 @@ class Core final : public http::Handler, app::InstanceEvents {
   // Listeners that come before the first site wait for it.
   void add_listener(const Listener& record, Descriptor socket);
   void remove_listener(Purpose purpose, std::string_view requested);
-  // `release`: whose files it serves; 0: none.
-  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release);
+  // `release`: whose files it serves; 0: none. `balances`: this server is a load balancer.
+  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release,
+                 bool balances);
+  // What cores say of pools (CoreEvents): to the first core, and to every core.
+  void suspect_backend(const std::string& pool, const std::string& backend);
+  void judge_backend(const std::string& pool, const std::string& backend, lb::Verdict verdict);
+  void take_decision(const std::string& pool, const std::vector<lb::Standing>& standings);
   // Where the access log goes from now on: what waits still goes to the file before.
   // Opened elsewhere, so that no core waits for the disk; none: there is no log.
   void use_access_file(Descriptor file);
@@ -93,6 +105,19 @@ class Core final : public http::Handler, app::InstanceEvents {
     events_.core_failed(slot, generation, failures);
   }
 
+  // lb::PoolEvents
+  void suspect(const std::string& pool, const std::string& backend) override {
+    events_.core_suspects(pool, backend);
+  }
+  void verdict(const std::string& pool, const std::string& backend, lb::Verdict verdict) override {
+    events_.core_judges(pool, backend, verdict);
+  }
+  // lb::WatchesOwner
+  Task<health::CheckResult> check_own(std::string server, health::Check check) override;
+  void decided(const std::string& pool, const std::vector<lb::Standing>& standings) override {
+    events_.core_decided(pool, standings);
+  }
+
   Task<void> run_ticks();
   Task<void> run_stop(Duration idle, Duration limit);
   Task<void> end_idle_of_drain(uint32_t drain);
@@ -100,6 +125,7 @@ class Core final : public http::Handler, app::InstanceEvents {
   Task<void> close_listener(std::unique_ptr<Heard> heard);
   void open_listener(Heard& heard);
   void apply_limits(const topology::Site& site);
+  void balance(const topology::Site& site, bool balances);
   void begin_access_log();
   void copy_counters();
   void copy_static_counters();
@@ -124,6 +150,9 @@ class Core final : public http::Handler, app::InstanceEvents {
   std::unique_ptr<AdminHandler> admin_handler_;
   http::Server admin_server_;
   std::vector<std::unique_ptr<Heard>> listeners_;
+  lb::Pools pools_;
+  lb::Watches watches_;  // of the first core only
+  bool balances_ = false;
   Descriptor access_file_;
   std::unique_ptr<monitor::AccessLog> access_log_;
   topology::AccessLog access_form_ = topology::AccessLog::kOff;

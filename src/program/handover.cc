@@ -31,7 +31,7 @@ Json json_of(const Handover::Child& child) {
 }
 
 Json json_of(const Handover::Socket& each) {
-  return {{"purpose", each.purpose == Purpose::kAdmin ? "admin" : "web"},
+  return {{"purpose", std::string(word_of(each.purpose))},
           {"requested", each.requested},
           {"bound", each.bound},
           {"sockets", each.sockets}};
@@ -79,7 +79,10 @@ Handover::Child child_of(const Json& json) {
 }
 
 Handover::Socket socket_of(const Json& json) {
-  return {.purpose = json.at("purpose") == "admin" ? Purpose::kAdmin : Purpose::kWeb,
+  const std::string purpose = json.at("purpose");
+  return {.purpose = purpose == "admin" ? Purpose::kAdmin
+                     : purpose == "tcp" ? Purpose::kTcp
+                                        : Purpose::kWeb,
           .requested = json.at("requested"),
           .bound = json.at("bound"),
           .sockets = json.at("sockets")};

@@ -88,6 +88,18 @@ bool Listeners::unlisten(Purpose purpose, std::string_view requested) {
          }) > 0;
 }
 
+std::string_view word_of(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kWeb:
+      return "web";
+    case Purpose::kAdmin:
+      return "admin";
+    case Purpose::kTcp:
+      return "tcp";
+  }
+  return "";
+}
+
 Listener record_of(const Listeners::Held& held, uint32_t index) {
   Listener record;
   record.purpose = held.purpose;

@@ -159,7 +159,13 @@ struct Peer {
   Kind kind = kKind;
 };
 
-enum class Purpose : uint32_t { kWeb = 0, kAdmin = 1 };
+enum class Purpose : uint32_t {
+  kWeb = 0,
+  kAdmin = 1,
+  kTcp = 2,  // `tcp` of a pool of the load balancer
+};
+// "web", "admin", "tcp".
+std::string_view word_of(Purpose purpose);
 
 // A listening socket: non-blocking, listening already. To the worker it comes with
 // a duplicate of the socket, to the controller without. An address has `count`
@@ -498,6 +504,7 @@ struct Site {
   Path path;  // where the text came from: relative names in it count from there
   // To the worker: whose files it serves; 0: none, those of the site's folder.
   uint32_t release = 0;
+  uint32_t balances = 0;  // 1: this server is a load balancer of the site
 };
 
 enum class InstanceState : uint32_t {

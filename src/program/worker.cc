@@ -56,6 +56,9 @@ class Worker final : public CoreEvents {
   void core_took_site(uint32_t version, bool refused) override;
   void core_drained(size_t core, uint32_t slot, uint32_t generation) override;
   void core_failed(uint32_t slot, uint32_t generation, uint32_t failures) override;
+  void core_suspects(const std::string& pool, const std::string& backend) override;
+  void core_judges(const std::string& pool, const std::string& backend, lb::Verdict verdict) override;
+  void core_decided(const std::string& pool, const std::vector<lb::Standing>& standings) override;
   void core_stopped() override;
   std::string metrics_page() override;
 
@@ -188,6 +191,24 @@ void Worker::core_failed(uint32_t slot, uint32_t generation, uint32_t failures) 
   const std::lock_guard lock(mutex_);
   said_.failed.push_back({.slot = slot, .generation = generation, .failures = failures});
   wake();
+}
+
+// From core to core, without the main thread.
+void Worker::core_suspects(const std::string& pool, const std::string& backend) {
+  CoreThread& first = cores_.front();
+  submit(*first.reactor, [core = first.core.get(), pool, backend] { core->suspect_backend(pool, backend); });
+}
+
+void Worker::core_judges(const std::string& pool, const std::string& backend, lb::Verdict verdict) {
+  CoreThread& first = cores_.front();
+  submit(*first.reactor,
+         [core = first.core.get(), pool, backend, verdict] { core->judge_backend(pool, backend, verdict); });
+}
+
+void Worker::core_decided(const std::string& pool, const std::vector<lb::Standing>& standings) {
+  for (const CoreThread& one : cores_) {
+    submit(*one.reactor, [core = one.core.get(), pool, standings] { core->take_decision(pool, standings); });
+  }
 }
 
 void Worker::core_stopped() {
@@ -370,9 +391,9 @@ void Worker::take_site(Received& message, const Site& record) {
   }
   access_log_wanted_ = loaded.site->web.access_log != topology::AccessLog::kOff;
   look_at_access_log();
-  on_cores([site = loaded.site, version = record.version, release = record.release](Core& core) {
-    core.take_site(site, version, release);
-  });
+  on_cores(
+      [site = loaded.site, version = record.version, release = record.release,
+       balances = record.balances != 0](Core& core) { core.take_site(site, version, release, balances); });
 }
 
 // ---- the access log ----------------------------------------------------------------
