@@ -11,14 +11,14 @@ namespace terrace::http {
 // What one HTTP/2 connection (RFC 9113) may hold and how long it may take, the same
 // for both sides. The defaults are for strangers; between_our_servers() for the hop.
 //
-// Memory of a connection at its worst, in bytes: streams_max heads of Buffer::kBytes,
+// Memory of a connection at its worst, in bytes: 2 * streams_max heads of Buffer::kBytes,
 // and of bodies bodies_bytes_max + connection_window (each stream's last piece in a
 // buffer of its own).
 struct Http2Limits {
   // head_max counts decoded fields as SETTINGS_MAX_HEADER_LIST_SIZE does (RFC 9113
   // section 6.5.2): name, value and 32 more for each, every cookie crumb included.
   HeadLimits head;
-  int streams_max = 100;           // at a time, those included that were reset while their handler runs
+  int streams_max = 100;           // open at a time; of a server run twice as many exchanges at most
   uint32_t stream_window = 65535;  // bytes of a body that wait for who takes them; at most kStreamWindowMax
   uint32_t connection_window = 1 << 20;  // bytes on their way, of all streams
   size_t bodies_bytes_max = 1 << 20;     // waiting in all streams; above, a slow one does hold the others up

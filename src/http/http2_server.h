@@ -22,8 +22,8 @@ namespace terrace::http {
 // times and sizes of bodies, and connections_max, hold for each stream as they do for
 // an exchange of HTTP/1; of the connection, Http2Limits.
 //
-// An exchange runs from its head to the end of its handler; a stream that is reset
-// meanwhile still counts against streams_max, so resetting makes no room for more.
+// An exchange runs from its head to the end of its handler. Twice as many run as streams
+// may be open, those included whose stream was reset: resetting makes no room for more.
 
 class Http2Server;
 

@@ -110,6 +110,22 @@ void Http2Session::end_streams(const Error& reason) {
   }
 }
 
+bool Http2Session::may_open() const {
+  // Numbers of streams are not used twice: a connection of that age is to be replaced.
+  constexpr uint32_t kStreamIdMax = 1u << 30;
+  if (session_ == nullptr || draining_ || reason_ || stream_.cancelled()) return false;
+  const uint32_t peers =
+      nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  const uint32_t most = std::min(peers, static_cast<uint32_t>(limits_.streams_max));
+  return static_cast<uint32_t>(streams_) < most && nghttp2_session_check_request_allowed(session_) != 0 &&
+         nghttp2_session_get_next_stream_id(session_) < kStreamIdMax;
+}
+
+bool Http2Session::peer_takes_tunnels() const {
+  return session_ != nullptr &&
+         nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 // ---- reading ----------------------------------------------------------------
 
 bool Http2Session::over() const { return nghttp2_session_want_read(session_) == 0 && silent(); }

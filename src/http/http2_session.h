@@ -146,6 +146,7 @@ class Http2Session {
 
   // Connected, and TLS where there is any, before the first byte of HTTP/2.
   net::Stream& stream() { return stream_; }
+  const net::Stream& stream() const { return stream_; }
   Reactor& reactor() const { return reactor_; }
   const Http2Limits& limits() const { return limits_; }
   // Open streams, as far as they are attached.
@@ -171,6 +172,10 @@ class Http2Session {
   virtual Http2Stream* stream_begins() = 0;
   // All bytes that were there have been looked at.
   virtual void input_read() {}
+  // Whether a client may open one more stream: the peer's limit, ours, no GOAWAY.
+  bool may_open() const;
+  // The peer takes an extended CONNECT (RFC 8441 section 3).
+  bool peer_takes_tunnels() const;
 
   nghttp2_session* nghttp2() const { return session_; }
   void wake_writer() { writer_.notify(); }

@@ -126,11 +126,8 @@ void Http2Stream::take_off_list() {
   session_ = nullptr;
 }
 
-// The connection gets the credit of bytes that nobody will take.
-void Http2Stream::drop_body() {
-  session_->body_bytes_gone(body_.size());
-  taken_ = 0;
-}
+// The connection gets the credit of all that waits, whether somebody still takes it or not.
+void Http2Stream::drop_body() { session_->body_bytes_gone(body_.size()); }
 
 void Http2Stream::detach(Reset reason) {
   if (session_ == nullptr) return;
