@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "lb/backend_set.h"
 #include "program/entry.h"
 #include "program/process_title.h"
 #include "program/terrace_log.h"
@@ -234,6 +235,7 @@ void Controller::connect_worker(Descriptor socket) {
   worker_ = link;
   worker_site_ = 0;
   stats_.reset();
+  standings_.clear();
   scope_.spawn(read_worker(std::move(link)));
   if (site_ && complete_) tell_worker_everything();
 }
@@ -275,7 +277,14 @@ void Controller::handle_worker(Received& received) {
     if (found != instances_.end()) found->second->probe_now.ring();
     return;
   }
+  if (const auto standing = received.as<BackendStanding>()) return handle_standing(*standing);
   if (const auto stats = received.as<Stats>()) stats_ = *stats;
+}
+
+void Controller::handle_standing(const BackendStanding& record) {
+  std::vector<BackendStanding>& pool = standings_[std::string(record.pool.view())];
+  if (record.index == 0) pool.clear();
+  if (pool.size() < lb::kBackendsMax) pool.push_back(record);
 }
 
 // The site, then each instance, then "that is all": what a new worker needs, and an

@@ -191,6 +191,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void restore(const Site& record, const Descriptor& text);
   std::vector<std::string> web_addresses(const topology::Site& site) const;
   bool balances(const topology::Site& site) const;
+  void handle_standing(const BackendStanding& record);
   std::vector<std::string> tcp_addresses(const topology::Site& site) const;
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
@@ -391,7 +392,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   uint32_t writes_asked_ = 0;
   std::map<uint32_t, Written> written_;  // by id, until they are heard
   Event write_answered_;
-  std::string refused_;  // why the last reload was refused
+  std::string refused_;                                            // why the last reload was refused
+  std::map<std::string, std::vector<BackendStanding>> standings_;  // by pool; of a load balancer
   std::vector<ListenerState> listeners_;
   Event listener_answered_;
   std::deque<AskedReload> reloads_;

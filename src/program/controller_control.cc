@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lb/pool.h"
 #include "net/stream.h"
 #include "program/control.h"
 #include "program/controller.h"
 #include "program/deploy.h"
 #include "program/version.h"
+#include "topology/pools.h"
 
 namespace terrace::program {
 namespace {
@@ -66,6 +68,27 @@ std::string failure(const std::string& text) { return line_of({{"ok", false}, {"
 
 double seconds_between(Time from, Time to) {
   return std::chrono::duration<double>(std::max(to - from, Duration::zero())).count();
+}
+
+// Of the pools that the site has now.
+Json backends_json(const topology::Site& site,
+                   const std::map<std::string, std::vector<BackendStanding>>& standings, Time now) {
+  Json backends = Json::array();
+  for (const topology::Pool& pool : topology::pools_of(site)) {
+    const auto found = standings.find(pool.name);
+    if (found == standings.end()) continue;
+    for (const BackendStanding& one : found->second) {
+      Json json = {{"pool", pool.name},
+                   {"name", std::string(one.backend.view())},
+                   {"state", std::string(lb::name_of(static_cast<lb::State>(one.state)))},
+                   {"seconds", seconds_between(Time(Duration(one.since_ns)), now)},
+                   {"weight", one.weight},
+                   {"standby", one.standby != 0}};
+      if (!one.reason.view().empty()) json["reason"] = std::string(one.reason.view());
+      backends.push_back(std::move(json));
+    }
+  }
+  return backends;
 }
 
 const char* word(MemberPhase phase) {
@@ -391,6 +414,7 @@ Task<std::string> Controller::answer_status() {
                    {"retiring", retiring_}}},
                  {"listeners", listeners},
                  {"instances", instances}};
+  if (site_ && balances(*site_)) status["backends"] = backends_json(*site_, standings_, now);
   if (site_ && site_->db.engine == topology::DbEngine::kSqlite)
     status["backup"] = backup_json(backups_, reactor_.clock().wall());
   status["release"] = releases_.current();

@@ -129,6 +129,8 @@ enum class Kind : uint32_t {
   // supervisor -> controller
   kWritten,
   kSecretsRead,
+  // worker -> controller
+  kBackendStanding,
 };
 
 // ---- supervisor -> controller and worker ---------------------------------
@@ -601,6 +603,23 @@ struct InstanceFailed {
   uint32_t slot = 0;
   uint32_t generation = 0;
   uint32_t failures = 0;
+};
+
+// What the load balancer of this server has decided of one backend, for people: said of all
+// backends of its pool together, one after the other, when one of them changes, and to
+// each new controller.
+struct BackendStanding {
+  static constexpr Kind kKind = Kind::kBackendStanding;
+  Kind kind = kKind;
+  uint32_t index = 0;  // of `count` in the pool; the first makes those before obsolete
+  uint32_t count = 0;
+  Name pool;  // empty: of all that no pool takes
+  Name backend;
+  uint32_t state = 0;    // lb::State
+  uint32_t standby = 0;  // 1: another one serves
+  uint32_t weight = 0;
+  int64_t since_ns = 0;  // of the monotonic clock
+  Text<192> reason;
 };
 
 // All counters since the worker started.

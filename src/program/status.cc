@@ -42,6 +42,16 @@ ListenerStatus read_listener(const Json& json) {
           .error = get<std::string>(json, "error")};
 }
 
+BackendStatus read_backend(const Json& json) {
+  return {.pool = get<std::string>(json, "pool"),
+          .name = get<std::string>(json, "name"),
+          .state = get<std::string>(json, "state"),
+          .reason = get<std::string>(json, "reason"),
+          .seconds = get<double>(json, "seconds"),
+          .weight = get<int64_t>(json, "weight"),
+          .standby = get<bool>(json, "standby")};
+}
+
 InstanceStatus read_instance(const Json& json) {
   InstanceStatus instance{.name = get<std::string>(json, "name"),
                           .generation = get<int64_t>(json, "generation"),
@@ -111,7 +121,8 @@ bool is_fine(const InstanceStatus& instance) {
 
 Colour colour_of_state(const std::string& state) {
   if (state == "up" || state == "serving") return Colour::kGreen;
-  if (state == "crash-loop" || state == "waiting") return Colour::kRed;
+  if (state == "crash-loop" || state == "waiting" || state == "down" || state == "ejected")
+    return Colour::kRed;
   return Colour::kYellow;
 }
 
@@ -169,6 +180,24 @@ std::string instances_text(const SiteStatus& status, bool colours) {
                std::to_string(instance.in_flight),
                instance.address});
     for (const std::string& note : notes_of(instance)) table.note(note);
+  }
+  return "\n" + table.text(colours);
+}
+
+// Who should serve and does not. One that is drained was told to.
+bool is_away(const BackendStatus& backend) { return backend.state == "down" || backend.state == "ejected"; }
+
+std::string backends_text(const SiteStatus& status, bool colours) {
+  if (status.backends.empty()) return "";
+  Table table({"POOL", "BACKEND", "STATE", ">FOR", ">WEIGHT", ""});
+  for (const BackendStatus& backend : status.backends) {
+    table.row({backend.pool.empty() ? "-" : printable(backend.pool),
+               printable(backend.name),
+               {printable(backend.state), colour_of_state(backend.state)},
+               duration_words(backend.seconds),
+               std::to_string(backend.weight),
+               backend.standby ? "stands by" : ""});
+    if (!backend.reason.empty()) table.note(printable(backend.reason));
   }
   return "\n" + table.text(colours);
 }
@@ -253,6 +282,7 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
   read_processes(json, status);
   for (const Json& listener : child(json, "listeners")) status.listeners.push_back(read_listener(listener));
   for (const Json& instance : child(json, "instances")) status.instances.push_back(read_instance(instance));
+  for (const Json& backend : child(json, "backends")) status.backends.push_back(read_backend(backend));
   if (json.contains("backup")) status.backup = read_backup(child(json, "backup"));
   if (json.contains("totals")) status.totals = read_totals(child(json, "totals"));
   return status;
@@ -261,6 +291,7 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
 bool is_fine(const SiteStatus& status) {
   return status.state == "serving" && status.worker_connected && status.error.empty() &&
          status.app_error.empty() && (!status.backup || status.backup->error.empty()) &&
+         std::ranges::none_of(status.backends, is_away) &&
          std::ranges::all_of(status.listeners, [](const ListenerStatus& l) { return l.error.empty(); }) &&
          std::ranges::all_of(status.instances, [](const InstanceStatus& i) { return is_fine(i); });
 }
@@ -277,6 +308,7 @@ std::string render_status(const SiteStatus& status, bool colours, std::optional<
   text += processes_text(status, colours);
   text += listeners_text(status, colours);
   text += instances_text(status, colours);
+  text += backends_text(status, colours);
   text += requests_text(status, colours, rate);
   text += backup_text(status, colours);
   text += protection_text(status);

@@ -37,6 +37,17 @@ struct InstanceStatus {
   int64_t in_flight = 0;
 };
 
+// Of one pool of a load balancer.
+struct BackendStatus {
+  std::string pool;  // empty: of all that no pool takes
+  std::string name;
+  std::string state;
+  std::string reason;
+  double seconds = 0;  // in this state
+  int64_t weight = 0;
+  bool standby = false;
+};
+
 struct TotalsStatus {
   int64_t connections_open = 0;
   int64_t requests = 0;
@@ -80,6 +91,7 @@ struct SiteStatus {
   int64_t workers_retiring = 0;  // of before an upgrade
   std::vector<ListenerStatus> listeners;
   std::vector<InstanceStatus> instances;
+  std::vector<BackendStatus> backends;
   std::optional<TotalsStatus> totals;
   std::optional<BackupStatus> backup;
   std::string isolation;

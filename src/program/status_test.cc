@@ -46,6 +46,28 @@ REQUESTS  PER SECOND  2XX  3XX  4XX  5XX     MEAN      SENT  IN FLIGHT  QUEUED  
 )");
 }
 
+TEST(Status, ShowsTheBackendsOfALoadBalancerWithTheirReason) {
+  SiteStatus status = good();
+  EXPECT_TRUE(is_fine(status));
+  const auto read = parse_status(
+      R"({"ok":true,"state":"serving","worker":{"connected":true},"backends":[
+          {"pool":"","name":"web1","state":"up","seconds":7500,"weight":1,"standby":false},
+          {"pool":"","name":"web2","state":"down","seconds":3.2,"weight":2,"standby":true,
+           "reason":"no answer within 1000 ms"},
+          {"pool":"api","name":"web1","state":"draining","seconds":60,"weight":1,"standby":false}]})");
+  ASSERT_TRUE(read);
+  status.backends = read->backends;
+  EXPECT_THAT(render_status(status, false),
+              HasSubstr("POOL  BACKEND  STATE           FOR  WEIGHT\n"
+                        "-     web1     up        2 h 5 min       1\n"
+                        "-     web2     down          3.2 s       2  stands by\n"
+                        "    no answer within 1000 ms\n"
+                        "api   web1     draining  1 min 0 s       1\n"));
+  EXPECT_FALSE(is_fine(status));
+  status.backends.erase(status.backends.begin() + 1);
+  EXPECT_TRUE(is_fine(status));
+}
+
 TEST(Status, ShowsTheLastBackupAndTheNext) {
   SiteStatus status = good();
   EXPECT_THAT(render_status(status, false), Not(HasSubstr("BACKUP")));

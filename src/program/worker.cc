@@ -78,6 +78,7 @@ class Worker final : public CoreEvents {
     std::vector<SiteTaken> sites;
     std::vector<DrainedCore> drained;
     std::vector<InstanceFailed> failed;
+    std::map<std::string, std::vector<lb::Standing>> decided;  // by pool, the last of each
     size_t stopped = 0;
   };
 
@@ -92,6 +93,7 @@ class Worker final : public CoreEvents {
   int wait_milliseconds() const;
   void take_backup_report(const BackupReport& record);
   void pass_on_what_cores_said();
+  void tell_standings(const std::string& pool, const std::vector<lb::Standing>& standings);
   void read_signals();
   void wake();
   template <class T>
@@ -120,6 +122,7 @@ class Worker final : public CoreEvents {
   // Main thread only.
   std::map<std::pair<uint32_t, uint32_t>, std::set<size_t>> drained_;  // cores that are done with it
   std::map<uint32_t, std::pair<size_t, bool>> taken_;                  // site version: cores, any refused
+  std::map<std::string, std::vector<lb::Standing>> decided_;           // of each pool
   size_t stopped_ = 0;
   bool together_ = false;
   bool stopping_ = false;
@@ -209,6 +212,24 @@ void Worker::core_decided(const std::string& pool, const std::vector<lb::Standin
   for (const CoreThread& one : cores_) {
     submit(*one.reactor, [core = one.core.get(), pool, standings] { core->take_decision(pool, standings); });
   }
+  const std::lock_guard lock(mutex_);
+  said_.decided[pool] = standings;
+  wake();
+}
+
+void Worker::tell_standings(const std::string& pool, const std::vector<lb::Standing>& standings) {
+  BackendStanding record{.count = static_cast<uint32_t>(standings.size())};
+  (void)record.pool.set(pool);
+  for (const lb::Standing& one : standings) {
+    (void)record.backend.set(one.name);
+    record.state = static_cast<uint32_t>(one.state);
+    record.standby = one.standby ? 1 : 0;
+    record.weight = one.weight;
+    record.since_ns = Duration(one.since.time_since_epoch()).count();
+    (void)record.reason.set(std::string_view(one.reason).substr(0, record.reason.bytes.size() - 1));
+    tell_controller(record);
+    ++record.index;
+  }
 }
 
 void Worker::core_stopped() {
@@ -243,6 +264,10 @@ void Worker::pass_on_what_cores_said() {
     tell_controller(record);
   }
   for (const InstanceFailed& one : said.failed) tell_controller(one);
+  for (const auto& [pool, standings] : said.decided) {
+    tell_standings(pool, standings);
+    decided_[pool] = standings;
+  }
 }
 
 // ---- from the supervisor and the controller -------------------------------------
@@ -297,6 +322,7 @@ void Worker::handle(Received& message) {
     case Kind::kPeer:
       forget_together();
       controller_ = message.take_descriptor();
+      for (const auto& [pool, standings] : decided_) tell_standings(pool, standings);
       on_cores([](Core& core) { core.mark_instances(); });
       return;
     case Kind::kListener:

@@ -1,5 +1,8 @@
 """Connections of any protocol through the load balancer: `tcp` of [lb.pools]."""
 
+import json
+import os
+import signal
 import socket
 import struct
 import threading
@@ -108,6 +111,37 @@ def test_a_backend_that_dies_costs_no_new_connection_and_comes_back(make_site, e
     assert {name_of(port) for _ in range(30)} == {b"a"}
     echoes[1] = Echo(b"b", echoes[1].port)
     wait_until(lambda: name_of(port) == b"b", "the second one is back")
+
+
+def backends(site) -> dict:
+    """What `terrace status` says of each."""
+    said = json.loads(site.command("status", "--json", check=False).stdout)
+    return {one["name"]: one for one in said["backends"] if one["pool"] == "echo"}
+
+
+def test_status_says_who_is_down_since_when_and_why(make_site, echoes):
+    port = free_port()
+    site = make_site(**tables(port, echoes))
+    wait_until(lambda: {one["state"] for one in backends(site).values()} == {"up"}, "both are up")
+    assert site.command("status").returncode == 0
+    echoes[1].close()
+    wait_until(lambda: backends(site)["b"]["state"] == "down", "the second one is down")
+    down = backends(site)["b"]
+    assert down["reason"] == "connect: Connection refused" and down["seconds"] < 10
+    assert backends(site)["a"]["state"] == "up"
+    shown = site.command("status", check=False)
+    assert shown.returncode == 1 and "Connection refused" in shown.stdout
+    # A controller that is started anew hears it from the worker.
+    controller = json.loads(site.command("status", "--json", check=False).stdout)["controller"]["pid"]
+    os.kill(controller, signal.SIGKILL)
+    wait_until(lambda: heard_again(site, controller), "the next controller knows")
+
+
+def heard_again(site, before: int) -> bool:
+    answer = site.command("status", "--json", check=False).stdout
+    said = json.loads(answer) if answer.startswith("{") else {}
+    states = {one["name"]: one["state"] for one in said.get("backends", [])}
+    return said.get("controller", {}).get("pid", before) != before and states.get("b") == "down"
 
 
 def test_a_backend_is_told_who_the_client_is(make_site, echoes):
