@@ -65,7 +65,7 @@ struct Http2Session::Callbacks {
   // What the reading callbacks return: an error ends the connection.
   static int unless_odd(bool fine) { return fine ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE; }
 
-  static int frame_begins(nghttp2_session*, const nghttp2_frame_hd* head, void* own) {
+  static int frame_begins(nghttp2_session* session, const nghttp2_frame_hd* head, void* own) {
     Http2Session& self = session_of(own);
     const bool ack = (head->flags & NGHTTP2_FLAG_ACK) != 0;
     bool odd = false;
@@ -81,6 +81,10 @@ struct Http2Session::Callbacks {
         odd = self.side_ == Side::kServer;
         break;
       case NGHTTP2_HEADERS:
+        // Of a stream that is over: skipped, as they may have been on their way.
+        odd = self.side_ == Side::kServer && stream_of(session, head->stream_id) == nullptr &&
+              head->stream_id <= nghttp2_session_get_last_proc_stream_id(session);
+        break;
       case NGHTTP2_WINDOW_UPDATE:
       case NGHTTP2_CONTINUATION:
         break;
@@ -99,7 +103,7 @@ struct Http2Session::Callbacks {
       stream = self.draining_ && !self.notice_until_ ? nullptr : self.stream_begins();
       if (stream == nullptr) {
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
-        return unless_odd(self.odd(1));
+        return 0;
       }
       self.attach(*stream, frame->hd.stream_id);
       nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
@@ -180,7 +184,7 @@ struct Http2Session::Callbacks {
 
   static int stream_closes(nghttp2_session* session, int32_t id, uint32_t code, void*) {
     Http2Stream* stream = stream_of(session, id);
-    if (stream != nullptr) stream->close(code);
+    if (stream != nullptr && stream->attached()) stream->close(code);
     return 0;
   }
 
@@ -190,11 +194,13 @@ struct Http2Session::Callbacks {
       Http2Stream* stream = stream_of(session, frame->hd.stream_id);
       if (stream != nullptr) stream->head_sent_ = true;
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) self.said_goodbye();
     if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
     // What the peer makes us reset costs us as much as what it resets itself.
     const uint32_t code = frame->rst_stream.error_code;
     const bool theirs = code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_STREAM_CLOSED ||
-                        code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_FRAME_SIZE_ERROR;
+                        code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_FRAME_SIZE_ERROR ||
+                        code == NGHTTP2_REFUSED_STREAM;
     if (theirs && !self.odd(1)) self.terminate(NGHTTP2_ENHANCE_YOUR_CALM, self.kTooOdd);
     return 0;
   }
@@ -203,7 +209,10 @@ struct Http2Session::Callbacks {
   static int frame_kept(nghttp2_session* session, const nghttp2_frame* frame, int, void*) {
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     Http2Stream* stream = stream_of(session, frame->hd.stream_id);
-    if (stream != nullptr && !stream->head_sent_) stream->close(NGHTTP2_REFUSED_STREAM);
+    if (stream == nullptr || stream->head_sent_) return 0;
+    // nghttp2 closes it too, after this.
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, nullptr);
+    stream->close(NGHTTP2_REFUSED_STREAM);
     return 0;
   }
 

@@ -180,6 +180,13 @@ void Http2Session::terminate(uint32_t code, const Error& reason) {
   wake_writer();
 }
 
+// nghttp2 has found for itself that the peer broke the protocol.
+void Http2Session::said_goodbye() {
+  if (goodbye_until_) return;
+  reason_ = kBroken;
+  goodbye_until_ = reactor_.now() + kGoodbyeMax;
+}
+
 bool Http2Session::odd(int oddities) { return oddities_.spend(oddities, reactor_.now(), limits_); }
 
 void Http2Session::drain() {

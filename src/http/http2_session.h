@@ -26,7 +26,7 @@ namespace terrace::http {
 // - A stream's window opens as its bytes are taken, and by nothing else. What waits
 //   in one stream does not keep another from going on, up to bodies_bytes_max.
 // - Besides what nghttp2 refuses with the code that RFC 9113 names, oddities are
-//   counted: PING, SETTINGS, PRIORITY and unknown frames, empty DATA, streams that the
+//   counted: PING, SETTINGS and PRIORITY frames, empty DATA, heads of old streams, streams that the
 //   peer resets (CVE-2023-44487), streams that the peer makes us reset
 //   (CVE-2025-8671), streams above the limit, heads that are too large. A peer over
 //   the limit gets GOAWAY with ENHANCE_YOUR_CALM, and the connection ends.
@@ -205,6 +205,7 @@ class Http2Session {
   bool silent() const;
   bool over() const;
   void terminate(uint32_t code, const Error& reason);
+  void said_goodbye();
   void end_streams(const Error& reason);
   // Counts; false when the peer is over its budget, which ends the connection.
   bool odd(int oddities);

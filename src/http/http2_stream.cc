@@ -241,7 +241,7 @@ void Http2Stream::send_file(int file, off_t offset, uint64_t bytes) {
 
 bool Http2Stream::copy_unsent(char* into, size_t bytes) const {
   if (file_ < 0) {
-    std::memcpy(into, out_.data(), bytes);
+    if (bytes > 0) std::memcpy(into, out_.data(), bytes);
     return true;
   }
   for (off_t at = file_offset_; bytes > 0;) {
