@@ -11,20 +11,6 @@ namespace {
 // The same on every load balancer of every site, so that all send a key to the same place.
 constexpr uint64_t kNameKey = 0x7465727261636521;
 
-bool is_well(State state) {
-  switch (state) {
-    case State::kUp:
-    case State::kInDoubt:
-    case State::kSlowStart:
-      return true;
-    case State::kEjected:
-    case State::kDraining:
-    case State::kDown:
-      return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 Balancer::Balancer(const BalancerOptions& options, Random& random) : random_(random) { set_options(options); }

@@ -26,6 +26,20 @@ std::string_view name_of(State state) {
   return "";
 }
 
+bool is_well(State state) {
+  switch (state) {
+    case State::kUp:
+    case State::kInDoubt:
+    case State::kSlowStart:
+      return true;
+    case State::kEjected:
+    case State::kDraining:
+    case State::kDown:
+      return false;
+  }
+  return false;
+}
+
 std::optional<size_t> Pool::find(std::string_view name) const {
   const auto found = std::ranges::find(standings_, name, &Standing::name);
   if (found == standings_.end()) return std::nullopt;

@@ -34,6 +34,8 @@ enum class State : uint8_t {
   kDown,       // failed its checks, or joined later and is not checked yet
 };
 std::string_view name_of(State state);
+// It may be sent requests, if its weight says so and it does not stand by.
+bool is_well(State state);
 
 struct BackendPlan {
   std::string name;

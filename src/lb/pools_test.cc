@@ -100,7 +100,7 @@ TEST_F(PoolsTest, ARequestGoesToTheServersOfItsPool) {
 TEST_F(PoolsTest, OurOwnServersAreCheckedByTheEncryptedPort) {
   configure(kServers);
   ASSERT_GE(checked_.size(), 2U);
-  EXPECT_EQ(checked_[0], "web1 10.0.0.3:7401");
+  EXPECT_EQ(checked_[0], "web1 10.0.0.3:7402");
 }
 
 TEST_F(PoolsTest, WhoFailsItsChecksGetsNothingAndComesBack) {

@@ -57,7 +57,9 @@ void Watches::configure(const topology::Site& site) {
   }
   kept_.swap(next);
   for (std::unique_ptr<Kept>& gone : next) {
-    if (gone != nullptr) scope_.spawn(end(std::move(gone)));
+    if (gone == nullptr) continue;
+    owner_.decided(gone->plan.name, {});
+    scope_.spawn(end(std::move(gone)));
   }
   // What is decided meanwhile finds every pool in its place.
   for (const std::unique_ptr<Kept>& kept : kept_)

@@ -19,7 +19,8 @@ class WatchesOwner {
   // One check of one of our own web servers, which only speak encrypted; it ends within the
   // limit of the check.
   virtual Task<health::CheckResult> check_own(std::string server, health::Check check) = 0;
-  // What is decided of a pool's backends has changed: for every core, and for people.
+  // What is decided of a pool's backends has changed: for every core, and for people. None
+  // when the pool is gone.
   virtual void decided(const std::string& pool, const std::vector<Standing>& standings) = 0;
 };
 

@@ -232,6 +232,19 @@ void write_backup(Exposition& page, const BackupMetrics& backup) {
   page.sample({}, backup.bytes);
 }
 
+void write_backends(Exposition& page, const std::vector<BackendMetrics>& backends) {
+  if (backends.empty()) return;
+  page.family("terrace_backend_up", MetricType::kGauge, "Whether the load balancer may send requests to it.");
+  for (const BackendMetrics& one : backends)
+    page.sample({{"pool", one.pool}, {"backend", one.name}}, static_cast<uint64_t>(one.up ? 1 : 0));
+  page.family("terrace_backend_standby", MetricType::kGauge, "Whether another one serves in its place.");
+  for (const BackendMetrics& one : backends)
+    page.sample({{"pool", one.pool}, {"backend", one.name}}, static_cast<uint64_t>(one.standby ? 1 : 0));
+  page.family("terrace_backend_weight", MetricType::kGauge, "Its share, against the others.");
+  for (const BackendMetrics& one : backends)
+    page.sample({{"pool", one.pool}, {"backend", one.name}}, uint64_t{one.weight});
+}
+
 void write_process(Exposition& page, const ProcessMetrics& process) {
   page.family("process_cpu_seconds_total", MetricType::kCounter, "User and system CPU time of the worker.");
   page.sample({}, process.cpu_seconds);
@@ -257,6 +270,7 @@ void write_metrics(std::string& out, const SiteMetrics& metrics) {
   write_http(page, metrics.requests);
   write_queue_and_files(page, metrics.requests);
   write_instances(page, metrics.instances);
+  write_backends(page, metrics.backends);
   counter(page, "terrace_access_log_lines_total", "Lines written to the access log.",
           metrics.access_lines_written);
   counter(page, "terrace_access_log_dropped_total", "Lines lost because the log could not be written.",

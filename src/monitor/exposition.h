@@ -66,6 +66,15 @@ struct BackupMetrics {
   double duration_seconds = 0;
 };
 
+// What is decided of one backend of a load balancer.
+struct BackendMetrics {
+  std::string pool;  // empty: of all that no pool takes
+  std::string name;
+  bool up = false;  // gets requests, or would if it did not stand by
+  bool standby = false;
+  uint32_t weight = 0;
+};
+
 // Everything that /metrics of one worker shows.
 struct SiteMetrics {
   std::string site;
@@ -73,6 +82,7 @@ struct SiteMetrics {
   std::string release;  // of the app; empty without deploys
   RequestTotals requests;
   std::vector<InstanceTotals> instances;
+  std::vector<BackendMetrics> backends;
   uint64_t access_lines_written = 0;
   uint64_t access_lines_dropped = 0;
   std::optional<BackupMetrics> backup;  // before the first attempt there is none

@@ -280,9 +280,20 @@ TEST(Exposition, BackupsHaveSeriesOnceOneWasTried) {
   EXPECT_EQ(good.value("terrace_backup_size_bytes"), 4096);
 }
 
+TEST(Exposition, BackendsOfALoadBalancerHaveSeries) {
+  EXPECT_FALSE(StrictParser(page_of({})).families().contains("terrace_backend_up"));
+  const std::string page = page_of({.backends = {{.pool = "", .name = "web1", .up = true, .weight = 2},
+                                                 {.pool = "api", .name = "web2", .standby = true}}});
+  EXPECT_NE(page.find("terrace_backend_up{pool=\"\",backend=\"web1\"} 1\n"), std::string::npos);
+  EXPECT_NE(page.find("terrace_backend_weight{pool=\"\",backend=\"web1\"} 2\n"), std::string::npos);
+  EXPECT_NE(page.find("terrace_backend_up{pool=\"api\",backend=\"web2\"} 0\n"), std::string::npos);
+  EXPECT_NE(page.find("terrace_backend_standby{pool=\"api\",backend=\"web2\"} 1\n"), std::string::npos);
+}
+
 TEST(Exposition, TheManualListsExactlyTheseMetrics) {
-  const StrictParser page(
-      page_of({.instances = {{.name = "app-1"}}, .backup = BackupMetrics{.good_seconds = 1'795'000'000}}));
+  const StrictParser page(page_of({.instances = {{.name = "app-1"}},
+                                   .backends = {{.name = "web1"}},
+                                   .backup = BackupMetrics{.good_seconds = 1'795'000'000}}));
   std::map<std::string, std::string> shown;
   for (const auto& [name, family] : page.families()) shown[name] = family.type;
   EXPECT_EQ(documented_metrics(), shown);

@@ -78,7 +78,7 @@ class Worker final : public CoreEvents {
     std::vector<SiteTaken> sites;
     std::vector<DrainedCore> drained;
     std::vector<InstanceFailed> failed;
-    std::map<std::string, std::vector<lb::Standing>> decided;  // by pool, the last of each
+    std::set<std::string> decided;  // pools whose backends' standings have changed
     size_t stopped = 0;
   };
 
@@ -93,6 +93,7 @@ class Worker final : public CoreEvents {
   int wait_milliseconds() const;
   void take_backup_report(const BackupReport& record);
   void pass_on_what_cores_said();
+  void say_everything_decided();
   void tell_standings(const std::string& pool, const std::vector<lb::Standing>& standings);
   void read_signals();
   void wake();
@@ -119,10 +120,10 @@ class Worker final : public CoreEvents {
   InstanceTally tally_;
   std::string site_name_;
   std::optional<monitor::BackupMetrics> backup_;
+  std::map<std::string, std::vector<lb::Standing>> decided_;  // of each pool of the load balancer
   // Main thread only.
   std::map<std::pair<uint32_t, uint32_t>, std::set<size_t>> drained_;  // cores that are done with it
   std::map<uint32_t, std::pair<size_t, bool>> taken_;                  // site version: cores, any refused
-  std::map<std::string, std::vector<lb::Standing>> decided_;           // of each pool
   size_t stopped_ = 0;
   bool together_ = false;
   bool stopping_ = false;
@@ -213,8 +214,22 @@ void Worker::core_decided(const std::string& pool, const std::vector<lb::Standin
     submit(*one.reactor, [core = one.core.get(), pool, standings] { core->take_decision(pool, standings); });
   }
   const std::lock_guard lock(mutex_);
-  said_.decided[pool] = standings;
+  if (standings.empty())
+    decided_.erase(pool);
+  else
+    decided_[pool] = standings;
+  said_.decided.insert(pool);
   wake();
+}
+
+// To a new controller.
+void Worker::say_everything_decided() {
+  std::map<std::string, std::vector<lb::Standing>> decided;
+  {
+    const std::lock_guard lock(mutex_);
+    decided = decided_;
+  }
+  for (const auto& [pool, standings] : decided) tell_standings(pool, standings);
 }
 
 void Worker::tell_standings(const std::string& pool, const std::vector<lb::Standing>& standings) {
@@ -242,9 +257,13 @@ void Worker::pass_on_what_cores_said() {
   uint64_t count = 0;
   (void)!::read(events_.get(), &count, sizeof count);
   Said said;
+  std::map<std::string, std::vector<lb::Standing>> decided;
   {
     const std::lock_guard lock(mutex_);
     std::swap(said, said_);
+    for (const std::string& pool : said.decided) {
+      if (const auto found = decided_.find(pool); found != decided_.end()) decided.insert(*found);
+    }
   }
   stopped_ += said.stopped;
   for (const SiteTaken& one : said.sites) {
@@ -264,10 +283,7 @@ void Worker::pass_on_what_cores_said() {
     tell_controller(record);
   }
   for (const InstanceFailed& one : said.failed) tell_controller(one);
-  for (const auto& [pool, standings] : said.decided) {
-    tell_standings(pool, standings);
-    decided_[pool] = standings;
-  }
+  for (const auto& [pool, standings] : decided) tell_standings(pool, standings);
 }
 
 // ---- from the supervisor and the controller -------------------------------------
@@ -322,7 +338,7 @@ void Worker::handle(Received& message) {
     case Kind::kPeer:
       forget_together();
       controller_ = message.take_descriptor();
-      for (const auto& [pool, standings] : decided_) tell_standings(pool, standings);
+      say_everything_decided();
       on_cores([](Core& core) { core.mark_instances(); });
       return;
     case Kind::kListener:
@@ -522,6 +538,14 @@ std::string Worker::metrics_page() {
     metrics.backup->age_seconds = std::max(0.0, now - backup_->good_seconds);
   }
   metrics.instances = tally_.totals();
+  for (const auto& [pool, standings] : decided_) {
+    for (const lb::Standing& one : standings)
+      metrics.backends.push_back({.pool = pool,
+                                  .name = one.name,
+                                  .up = lb::is_well(one.state),
+                                  .standby = one.standby,
+                                  .weight = one.weight});
+  }
   std::string page;
   monitor::write_metrics(page, metrics);
   return page;

@@ -463,7 +463,7 @@ Table cluster_table(ClusterTable& cluster) {
       .fields = {
           {.name = "port",
            .about = "The port on the `address` of each server where the others reach it, always encrypted. "
-                    "No two servers of one machine may share it.",
+                    "The next port is the cluster's as well. No two servers of one machine may share them.",
            .slot = &cluster.port,
            .minimum = 1,
            .maximum = 65'535,

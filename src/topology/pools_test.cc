@@ -30,8 +30,8 @@ TEST(Pools, WithoutAnySaidAllWebServersAreInOne) {
   const std::vector<Pool> all = pools("");
   ASSERT_EQ(all.size(), 1U);
   EXPECT_EQ(names(all[0]), "web1 web2");
-  EXPECT_EQ(all[0].members[0].address, "10.0.0.2:7401");
-  EXPECT_EQ(all[0].members[1].address, "[2001:db8::3]:7401");
+  EXPECT_EQ(all[0].members[0].address, "10.0.0.2:7402");
+  EXPECT_EQ(all[0].members[1].address, "[2001:db8::3]:7402");
   EXPECT_EQ(all[0].members[0].weight, 3);
   EXPECT_TRUE(all[0].members[0].own);
 }

@@ -292,8 +292,10 @@ class Rules : private Findings {
     for (size_t i = 0; i < site_.web.listen.size(); ++i)
       add_place(places, fmt::format("web.listen.{}", i), site_.web.listen[i]);
     add_place(places, "site.admin", site_.site.admin);
-    if (site_.servers.size() > 1)
+    if (site_.servers.size() > 1) {
       add_place(places, "cluster.port", fmt::format("0.0.0.0:{}", site_.cluster.port));
+      add_place(places, "cluster.port", fmt::format("0.0.0.0:{}", site_.cluster.port + 1));
+    }
     if (site_.servers.size() > 1 && has_role(site_, Role::kLb))
       add_place(places, "lb.port", fmt::format("0.0.0.0:{}", site_.lb.port));
     for (const LbPool& pool : site_.lb_pools) {

@@ -113,7 +113,7 @@ struct PoolSettings {
 };
 
 struct LbTable {
-  int port = 7401;    // on the `address` of every web server: where load balancers reach it
+  int port = 7402;    // on the `address` of every web server: where load balancers reach it
   PoolSettings pool;  // of what no pool takes, and of pools that do not say otherwise
   std::chrono::milliseconds check_interval{2000};
   int check_rise = 2;

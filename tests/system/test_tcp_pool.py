@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import threading
+import urllib.request
 
 import pytest
 from harness import free_port, is_listening, wait_until
@@ -131,6 +132,9 @@ def test_status_says_who_is_down_since_when_and_why(make_site, echoes):
     assert backends(site)["a"]["state"] == "up"
     shown = site.command("status", check=False)
     assert shown.returncode == 1 and "Connection refused" in shown.stdout
+    page = urllib.request.urlopen("http://127.0.0.1:%d/metrics" % site.admin_port, timeout=5).read().decode()
+    assert 'terrace_backend_up{pool="echo",backend="a"} 1' in page
+    assert 'terrace_backend_up{pool="echo",backend="b"} 0' in page
     # A controller that is started anew hears it from the worker.
     controller = json.loads(site.command("status", "--json", check=False).stdout)["controller"]["pid"]
     os.kill(controller, signal.SIGKILL)
