@@ -72,9 +72,14 @@ class HopTest : public testing::Test {
   }
   Task<void> close() {
     co_await listener_->close();
-    co_await server_.drain(50ms);
+    if (!draining_) co_await drain(50ms);
     while (scope_.running() > 1) co_await yield(*reactor_);
     closed_ = true;
+  }
+
+  Task<void> drain(Duration limit) {
+    draining_ = true;
+    co_await server_.drain(limit);
   }
 
   std::shared_ptr<const net::TlsContext> context(Side side, const Authority& signer, const char* name) {
@@ -150,6 +155,7 @@ class HopTest : public testing::Test {
   bool ready_ = false;
   bool over_ = false;
   bool closed_ = false;
+  bool draining_ = false;
   size_t left_ = 0;
   bool all_done_ = false;
   Scope scope_;
@@ -176,6 +182,16 @@ TEST_F(HopTest, LetsNobodyInWithAnotherAuthority) {
   EXPECT_TRUE(reactor_->run_until(over_, 5s));
   EXPECT_FALSE(result_);
   EXPECT_EQ(server_.metrics().exchanges.get(), 0u);
+}
+
+TEST_F(HopTest, EndsAConnectionThatWasBeingMadeWhenItIsDrained) {
+  scope_.spawn(speak(context(Side::kClient, authority_, "lb1")));
+  const bool never = false;
+  while (server_.connections() == 0) (void)reactor_->run_until(never, 100us);
+  EXPECT_FALSE(ready_);
+  scope_.spawn(drain(5s));
+  EXPECT_TRUE(reactor_->run_until(over_, 2s));
+  EXPECT_TRUE(result_);
 }
 
 TEST_F(HopTest, AllocatesNothingForARequestOnceItIsWarm) {

@@ -69,6 +69,7 @@ class Http2Exchange final : public Exchange, public Http2Stream {
   std::unexpected<Error> client_gone(const Error& error);
 
   Http2Connection* connection_ = nullptr;
+  size_t place_ = 0;  // among the connection's exchanges
   Http2HeadReader reader_;
   RequestHead head_;
   Time started_;

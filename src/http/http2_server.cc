@@ -1,6 +1,5 @@
 #include "http/http2_server.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace terrace::http {
@@ -32,9 +31,9 @@ Http2Connection::~Http2Connection() {
 
 // A stream's end leaves before its handler is back, so some more may run than are open.
 Http2Stream* Http2Connection::stream_begins() {
-  if (running_ >= 2 * limits().streams_max) return nullptr;
-  ++running_;
+  if (exchanges_.size() >= 2 * static_cast<size_t>(limits().streams_max)) return nullptr;
   Http2Exchange* exchange = server_.take_exchange(*this);
+  exchange->place_ = exchanges_.size();
   exchanges_.push_back(exchange);
   return exchange;
 }
@@ -50,7 +49,6 @@ Task<void> Http2Connection::serve() {
     server_.log_.info("a connection was refused", {{"error", describe(encrypted.error())}});
     co_return;
   }
-  if (server_.draining_) drain();
   const Result<void> ended = co_await converse();
   const bool broken = !ended && (ended.error().code == Code::kInvalid || ended.error().code == Code::kLimit);
   if (broken) {
@@ -75,9 +73,7 @@ void Http2Connection::input_read() {
     if (!exchange->attached()) dropped_.push_back(std::exchange(exchange, nullptr));
   }
   for (Http2Exchange* exchange : dropped_) {
-    std::erase(exchanges_, exchange);
-    server_.give_back(exchange);
-    --running_;
+    give_back(*exchange);
   }
   dropped_.clear();
   for (Http2Exchange* exchange : ready_) {
@@ -94,9 +90,15 @@ Task<void> Http2Connection::run(Http2Exchange& exchange) {
     co_await server_.handler().handle(exchange);
   }
   co_await exchange.conclude();
-  std::erase(exchanges_, &exchange);
+  give_back(exchange);
+}
+
+void Http2Connection::give_back(Http2Exchange& exchange) {
+  Http2Exchange* last = exchanges_.back();
+  exchanges_[exchange.place_] = last;
+  last->place_ = exchange.place_;
+  exchanges_.pop_back();
   server_.give_back(&exchange);
-  --running_;
 }
 
 Http2Server::Http2Server(Reactor& reactor, Handler& handler, const Limits& limits, const Log& log)

@@ -46,11 +46,11 @@ class Http2Connection final : public Http2Session {
   void input_read() override;
   Task<Result<void>> encrypt();
   Task<void> run(Http2Exchange& exchange);
+  void give_back(Http2Exchange& exchange);
 
   Http2Server& server_;
   net::Peer peer_;
-  int running_ = 0;                        // exchanges that are not back in the pool
-  std::vector<Http2Exchange*> exchanges_;  // all of them
+  std::vector<Http2Exchange*> exchanges_;  // that are not back in the pool
   std::vector<Http2Exchange*> ready_;      // whose head is there, to be handled after this input
   std::vector<Http2Exchange*> dropped_;    // whose stream ended before its head did
   Scope handlers_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -80,6 +81,8 @@ Result<void> Http2Session::begin() {
       nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, window) != 0) {
     return fail(Code::kLimit, "http2", "no memory");
   }
+  // Asked for while the handshake was under way.
+  if (std::exchange(draining_, false)) drain();
   return {};
 }
 
