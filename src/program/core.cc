@@ -231,6 +231,10 @@ Task<health::CheckResult> Core::check_own(std::string, health::Check check) {
   co_return result;
 }
 
+void Core::use_credentials(std::shared_ptr<const HopCredentials> credentials) {
+  credentials_ = std::move(credentials);
+}
+
 void Core::apply_limits(const topology::Site& site) {
   server_.set_limits(server_limits(site, options_.machine));
   proxy_.set_options(proxy_options(site, held_));

@@ -13,6 +13,7 @@
 #include "monitor/access_log.h"
 #include "monitor/request_metrics.h"
 #include "net/listener.h"
+#include "program/hop_credentials.h"
 #include "program/records.h"
 #include "topology/load.h"
 #include "topology/site.h"
@@ -68,6 +69,8 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
   void suspect_backend(const std::string& pool, const std::string& backend);
   void judge_backend(const std::string& pool, const std::string& backend, lb::Verdict verdict);
   void take_decision(const std::string& pool, const std::vector<lb::Standing>& standings);
+  // How the other servers of the site are reached, and who they have to be.
+  void use_credentials(std::shared_ptr<const HopCredentials> credentials);
   // Where the access log goes from now on: what waits still goes to the file before.
   // Opened elsewhere, so that no core waits for the disk; none: there is no log.
   void use_access_file(Descriptor file);
@@ -153,6 +156,7 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
   lb::Pools pools_;
   lb::Watches watches_;  // of the first core only
   bool balances_ = false;
+  std::shared_ptr<const HopCredentials> credentials_;  // null: none yet
   Descriptor access_file_;
   std::unique_ptr<monitor::AccessLog> access_log_;
   topology::AccessLog access_form_ = topology::AccessLog::kOff;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "reactor/reactor.h"
 
 namespace terrace {
