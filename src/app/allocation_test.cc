@@ -50,7 +50,7 @@ class Front final : public http::Handler, public InstanceEvents {
                       .metrics = nullptr});
   }
   Task<void> handle(http::Exchange& exchange) override {
-    const UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
+    const http::UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
     const Outcome outcome = co_await proxy_.handle(exchange, context, {});
     EXPECT_EQ(outcome.error_status, 0) << outcome.why;
   }

@@ -15,6 +15,7 @@ using http::Exchange;
 using http::Framing;
 using http::RequestHead;
 using http::ResponseHead;
+using http::UpstreamContext;
 
 // Tries of one request before it is given up, whatever the reasons.
 constexpr int kAttemptsMax = 20;
@@ -84,7 +85,8 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
   Call call{.exchange = exchange, .response_fields = response_fields};
   call.head_buffer = reactor_.buffers().take();
   if (call.head_buffer) {
-    call.head = write_upstream_head(exchange.request(), context, {call.head_buffer.data(), Buffer::size()});
+    call.head =
+        http::write_upstream_head(exchange.request(), context, {call.head_buffer.data(), Buffer::size()});
   }
   if (!call.head_buffer) {
     give_up(call, 503, "no buffer is left");

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "app/backends.h"
-#include "app/upstream_head.h"
 #include "http/exchange.h"
+#include "http/upstream_head.h"
 #include "http/writer.h"
 
 namespace terrace::app {
@@ -43,7 +43,7 @@ class Proxy {
 
   void set_options(const ProxyOptions& options) { options_ = options; }
   // Fields added to every response of the app; they outlive the exchange.
-  Task<Outcome> handle(http::Exchange& exchange, UpstreamContext context,
+  Task<Outcome> handle(http::Exchange& exchange, http::UpstreamContext context,
                        std::span<const http::Field> response_fields);
 
  private:

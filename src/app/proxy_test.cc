@@ -24,7 +24,7 @@ class Front final : public http::Handler, public InstanceEvents {
       : backends_(reactor, *this, {.connections_max = 4, .queue_max = 8}),
         proxy_(reactor, backends_, options) {}
   Task<void> handle(http::Exchange& exchange) override {
-    const UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
+    const http::UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
     const Outcome outcome = co_await proxy_.handle(exchange, context, {});
     if (outcome.error_status == 0) co_return;
     http::ResponseHead head;

@@ -405,7 +405,7 @@ Task<void> Core::handle(http::Exchange& exchange) {
 // `extra`: of the site that the request began with, which a reload does not end before it.
 Task<app::Outcome> Core::ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
                                  std::string_view request_id, bool trusted_peer) {
-  const app::UpstreamContext context{
+  const http::UpstreamContext context{
       .peer = exchange.peer(), .scheme = "http", .request_id = request_id, .trusted = trusted_peer};
   return proxy_.handle(exchange, context, extra);
 }

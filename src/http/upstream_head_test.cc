@@ -1,4 +1,4 @@
-#include "app/upstream_head.h"
+#include "http/upstream_head.h"
 
 #include <gtest/gtest.h>
 
@@ -6,14 +6,14 @@
 
 #include "http/parser.h"
 
-namespace terrace::app {
+namespace terrace::http {
 namespace {
 
 std::string head_for(std::string_view bytes, bool trusted = false) {
-  http::RequestParser parser;
-  http::RequestHead request;
+  RequestParser parser;
+  RequestHead request;
   parser.reset();
-  EXPECT_EQ(parser.parse(bytes, {}, request), http::Parsed::kDone) << parser.refusal().text;
+  EXPECT_EQ(parser.parse(bytes, {}, request), Parsed::kDone) << parser.refusal().text;
   char into[16384];
   const UpstreamContext context{.peer = {.ip = net::Ip::parse("192.0.2.7").value()},
                                 .scheme = "http",
@@ -76,13 +76,64 @@ TEST(UpstreamHead, PassesAnUpgradeOn) {
 }
 
 TEST(UpstreamHead, ThatDoesNotFitIsSaid) {
-  http::RequestParser parser;
-  http::RequestHead request;
+  RequestParser parser;
+  RequestHead request;
   parser.reset();
-  ASSERT_EQ(parser.parse("GET / HTTP/1.1\r\nHost: x\r\n\r\n", {}, request), http::Parsed::kDone);
+  ASSERT_EQ(parser.parse("GET / HTTP/1.1\r\nHost: x\r\n\r\n", {}, request), Parsed::kDone);
   char into[20];
   EXPECT_EQ(write_upstream_head(request, {}, into), "");
 }
 
+RequestHead parsed(std::string_view bytes) {
+  RequestParser parser;
+  RequestHead request;
+  parser.reset();
+  EXPECT_EQ(parser.parse(bytes, {}, request), Parsed::kDone) << parser.refusal().text;
+  return request;
+}
+
+std::string fields_for(const RequestHead& request, const UpstreamContext& context) {
+  char into[1024];
+  Fields fields;
+  EXPECT_TRUE(upstream_fields(request, context, into, fields));
+  std::string text;
+  for (const Field& field : fields) text.append(field.name).append(": ").append(field.value).append("\n");
+  return text;
+}
+
+TEST(UpstreamHead, SaysTheSameInHttp2) {
+  const RequestHead request =
+      parsed("GET /a HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nX-Forwarded-For: 10.9.9.9\r\n\r\n");
+  EXPECT_EQ(fields_for(
+                request,
+                {.peer = {.ip = net::Ip::parse("192.0.2.7").value()}, .scheme = "http", .request_id = "abc"}),
+            "Accept: */*\nX-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\n"
+            "X-Forwarded-Host: shop.example\nForwarded: for=192.0.2.7;proto=http;host=\"shop.example\"\n"
+            "X-Request-Id: abc\n");
+}
+
+TEST(UpstreamHead, PassesOnWhatALoadBalancerHasSaid) {
+  const std::string_view said =
+      "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\nX-Forwarded-Host: shop.example\n"
+      "Forwarded: for=192.0.2.7;proto=http;host=\"shop.example\"\nX-Request-Id: abc\n";
+  std::string head = "GET /a HTTP/1.1\r\nHost: shop.example\r\n";
+  for (const char c : said) head += c == '\n' ? "\r\n" : std::string(1, c);
+  const RequestHead request = parsed(head += "\r\n");
+  EXPECT_EQ(fields_for(request, {.peer = {.ip = net::Ip::parse("10.0.0.11").value()},
+                                 .scheme = "http",
+                                 .request_id = "abc",
+                                 .trusted = true,
+                                 .relayed = true}),
+            said);
+}
+
+TEST(UpstreamHead, OfTooManyFieldsIsNone) {
+  RequestHead request;
+  for (int i = 0; i < Fields::kMax - 2; ++i) request.fields.add({"a", "b", HeaderId::kOther, false});
+  char into[1024];
+  Fields fields;
+  EXPECT_FALSE(upstream_fields(request, {.scheme = "http", .request_id = "x"}, into, fields));
+}
+
 }  // namespace
-}  // namespace terrace::app
+}  // namespace terrace::http
