@@ -23,12 +23,14 @@ import subprocess
 import tempfile
 import threading
 import time
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import BINARY, is_running, toml, wait_until
 
 VISITOR = (Path(__file__).parent / "visitor.py").read_text()
+SOCKETS = (Path(__file__).parent / "sockets.py").read_text()
 UP_SECONDS = 120.0
 COMMAND_SECONDS = 60.0
 DOWN_SECONDS = 60.0
@@ -51,19 +53,30 @@ class Visits:
     longest_gap: float = 0.0  # seconds between two good answers
     p50: float = 0.0  # seconds from when a request was due
     p99: float = 0.0
+    slowest: float = 0.0  # the longest that anybody waited
+    slow: int = 0  # requests that took over half a second
     failures: list[tuple[float, str]] = field(default_factory=list)  # when, and why; the first hundred
     by_address: dict[str, int] = field(default_factory=dict)
+    by_name: dict[str, int] = field(default_factory=dict)  # good answers, by their X-Served-By
+
+    @property
+    def spread(self) -> int:
+        """By how much those differ who answered most and least."""
+        return max(self.by_name.values(), default=0) - min(self.by_name.values(), default=0)
+
+    def share(self, name: str) -> float:
+        return self.by_name.get(name, 0) / max(1, sum(self.by_name.values()))
 
 
 class Visitors:
-    """A constant load from `outside` while the body of the `with` runs (visitor.py)."""
+    """A constant load from `outside` while the body of the `with` runs: visitor.py, or sockets.py for WebSockets."""
 
-    def __init__(self, lab: "Lab", **options):
-        self.lab, self.options, self.result = lab, options, Visits()
+    def __init__(self, lab: "Lab", source: str = VISITOR, **options):
+        self.lab, self.source, self.options, self.result = lab, source, options, Visits()
         self._lines: list[dict] = []
 
     def __enter__(self) -> "Visitors":
-        command = ["/usr/bin/python3", "-c", VISITOR, json.dumps(self.options)]
+        command = ["/usr/bin/python3", "-c", self.source, json.dumps(self.options)]
         self._process = self.lab.start("outside", *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -75,6 +88,8 @@ class Visitors:
             self._lines.append(json.loads(line))
 
     def __exit__(self, *_):
+        if self._process.stdin.closed:
+            return  # they have left already
         self._process.stdin.close()
         self._reader.join(COMMAND_SECONDS)
         assert self._process.wait(COMMAND_SECONDS) == 0 and self._lines, "the visitor ended by itself"
@@ -262,9 +277,19 @@ class Lab:
         return self.exec(machine, "curl", "-sS", "--max-time", "10", *options, url, check=False)
 
     def visitors(self, path: str = "/", addresses: list[str] | None = None, **options) -> Visitors:
-        """A constant load; `addresses` are those of all servers unless they are given."""
-        servers = [one["address"] for one in self.status()["machines"] if one["kind"] == "server"]
-        return Visitors(self, path=path, addresses=addresses or servers, **options)
+        """A constant load; `addresses` are those of the site's entries unless they are given."""
+        return Visitors(self, path=path, addresses=addresses or self.entries(), **options)
+
+    def sockets(self, path: str = "/", addresses: list[str] | None = None, **options) -> Visitors:
+        """WebSockets that stay open."""
+        return Visitors(self, SOCKETS, path=path, addresses=addresses or self.entries(), **options)
+
+    def entries(self) -> list[str]:
+        """Addresses where visitors come in: of the load balancers, or of all servers where there is none."""
+        addresses = {one["name"]: one["address"] for one in self.status()["machines"] if one["kind"] == "server"}
+        servers = tomllib.loads(self.file.read_text()).get("servers", {})
+        balancers = [addresses[name] for name in addresses if "lb" in servers.get(name, {}).get("roles", [])]
+        return balancers or list(addresses.values())
 
     def capture(self, what: str = "") -> Capture:
         return Capture(self, what)

@@ -10,9 +10,20 @@
     [files]                          # of the project that is deployed
     "public/index.html" = "hello"
 
+    [copies]                         # the same, from files beside the scenario
+    "app.py" = "answers.py"
+
     [clients.visitors]               # from the outside, at a constant rate; options of visitor.py
     rate = 50.0
     path = "/"
+
+    [clients.chats]                  # WebSockets that stay open; options of sockets.py
+    sockets = 8
+
+    [clients.later]
+    from  = 5.0                      # they come so much later, and leave
+    until = 8.0                      # before the others
+    rate  = 50.0
 
     [[steps]]                        # in this order, each not before its time
     at  = 1.0
@@ -25,11 +36,21 @@
     output = '"state":"serving"'     # must be in what it prints
     within = 20.0                    # it is run again until it succeeds, for so many seconds
 
+    [[steps]]
+    at    = 4.0
+    apply = "balance = 'ip-hash'"    # these lines take the place of the site's table [lb]: `terrace apply`
+    on    = "lb1"
+
     [expect.visitors]                # of each client
     failed      = 0                  # requests, at most
     longest_gap = 1.0                # seconds between two good answers, at most
     good        = 200                # requests, at least
     p99         = 2.0                # seconds, at most
+    slowest     = 3.0                # seconds that anybody waited, at most
+    slow        = 10                 # requests that took over half a second, at most
+    served_by   = ["web1", "web2"]   # exactly these answered: who writes X-Served-By
+    spread      = 1                  # by which their numbers of answers differ, at most
+    shares      = { web2 = [0.3, 0.4] }
 
     [[before]]                       # steps before the visitors come, without `at`; so is [[after]],
     lab = "cut web1 web2"            # when they have left
@@ -37,6 +58,7 @@
 Unknown keys are errors. tests/scenarios/*.toml are run by test_scenarios.py.
 """
 
+import re
 import select
 import time
 import tomllib
@@ -48,8 +70,9 @@ from harness import ROOT, wait_until
 from lab import Lab, Visitors, Visits
 
 STEP_SECONDS = 60.0
-AT_MOST = ("failed", "longest_gap", "p99")
+AT_MOST = ("failed", "longest_gap", "p99", "slowest", "slow", "spread")
 AT_LEAST = ("good",)
+OF_NAMES = ("served_by", "shares")
 
 
 class Wrong(Exception):
@@ -62,13 +85,19 @@ class Step:
     lab: str = ""
     on: str = ""
     run: str = ""
+    apply: str = ""
     output: str = ""
     exit: int = 0
     within: float = 0.0
 
     def check(self):
-        if bool(self.lab) == bool(self.on and self.run):
-            raise Wrong("a step has either `lab`, or `on` and `run`: %s" % self)
+        if [bool(self.lab), bool(self.on and self.run), bool(self.on and self.apply)].count(True) != 1:
+            raise Wrong("a step has either `lab`, or `on` and `run`, or `on` and `apply`: %s" % self)
+
+    @property
+    def words(self) -> str:
+        """For a person."""
+        return self.lab or "%s: %s" % (self.on, self.run or "apply [lb] " + self.apply.replace("\n", ", "))
 
 
 @dataclass
@@ -79,6 +108,7 @@ class Scenario:
     example: str = ""
     lab: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
     clients: dict[str, dict] = field(default_factory=dict)
     before: list[Step] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -89,7 +119,7 @@ class Scenario:
         if not self.about or bool(self.site) == bool(self.example):
             raise Wrong("a scenario has `about`, and either `site` or `example`")
         for client, limits in self.expect.items():
-            if client not in self.clients or set(limits) - set(AT_MOST + AT_LEAST):
+            if client not in self.clients or set(limits) - set(AT_MOST + AT_LEAST + OF_NAMES):
                 raise Wrong("expect.%s: no such client, or an unknown limit: %s" % (client, limits))
         for step in self.before + self.steps + self.after:
             step.check()
@@ -116,6 +146,8 @@ def read(path: Path) -> Scenario:
         table[name] = [built(Step, step) for step in table.get(name, [])]
     scenario = built(Scenario, table)
     scenario.check()
+    for name, source in scenario.copies.items():
+        scenario.files[name] = (path.parent / source).read_text()
     return scenario
 
 
@@ -127,15 +159,28 @@ def make(scenario: Scenario, make_lab) -> Lab:
 
 def take(step: Step, lab: Lab):
     """Does it once, or until it succeeds."""
-    if not step.within:
+    if step.apply:
+        lab.write(step.on, "/root/next.toml", with_lb(lab.file.read_text(), step.apply))
+        lab.terrace(step.on, "apply", "/root/next.toml")
+    elif not step.within:
         done = lab.run(*step.lab.split()) if step.lab else attempt(step, lab)
         assert step.lab or good(step, done), "%s: %d\n%s%s" % (step.run, done.returncode, done.stdout, done.stderr)
-        return
+    else:
+        take_until_good(step, lab)
+
+
+def take_until_good(step: Step, lab: Lab):
     end = time.monotonic() + step.within
     while not good(step, done := attempt(step, lab)):
-        what = step.run or step.lab
-        assert time.monotonic() < end, "after %g s still not: %s\n%s%s" % (step.within, what, done.stdout, done.stderr)
+        assert time.monotonic() < end, "after %g s still not: %s\n%s%s" % (
+            step.within, step.words, done.stdout, done.stderr)
         select.select([], [], [], 0.1)
+
+
+def with_lb(site: str, lines: str) -> str:
+    """The site file with these lines in its table [lb]."""
+    without = re.sub(r"^\[lb\]\n(?:(?!\[).*\n)*", "", site, flags=re.M)
+    return "%s\n[lb]\n%s\n" % (without, lines)
 
 
 def attempt(step: Step, lab: Lab):
@@ -148,23 +193,64 @@ def good(step: Step, done) -> bool:
     return done.returncode == step.exit and step.output in done.stdout
 
 
+class Play:
+    """What happens in the order of its times: steps, and clients that come and leave."""
+
+    def __init__(self, scenario: Scenario, lab: Lab, stack: ExitStack):
+        self.scenario, self.lab, self.stack = scenario, lab, stack
+        self.clients: dict[str, Visitors] = {}
+        self.came: dict[str, float] = {}
+        self.began = 0.0
+
+    def come(self, name: str):
+        options = {key: value for key, value in self.scenario.clients[name].items() if key not in ("from", "until")}
+        client = self.lab.sockets(**options) if "sockets" in options else self.lab.visitors(**options)
+        self.clients[name] = self.stack.enter_context(client)
+        self.came[name] = time.monotonic()
+
+    def leave(self, name: str):
+        """Not before its whole time, even where steps took longer than they should."""
+        options = self.scenario.clients[name]
+        stays = options["until"] - options.get("from", 0.0)
+        wait_until(lambda: time.monotonic() >= self.came[name] + stays, "its time", stays + 1.0)
+        self.clients[name].__exit__()
+
+    def events(self) -> list:
+        """Times, what is printed, and what is done."""
+        found = [(step.at, step.words, lambda step=step: take(step, self.lab))
+                 for step in self.scenario.steps]
+        for name, options in self.scenario.clients.items():
+            if "from" in options:
+                found.append((options["from"], name + " come", lambda name=name: self.come(name)))
+            if "until" in options:
+                found.append((options["until"], name + " leave", lambda name=name: self.leave(name)))
+        return sorted(found, key=lambda event: event[0])
+
+    def run(self):
+        for name, options in self.scenario.clients.items():
+            if "from" not in options:
+                self.come(name)
+        self.began = time.monotonic()
+        for at, what, act in self.events():
+            self.wait_for(at, "its time")
+            print("%6.1f s  %s" % (time.monotonic() - self.began, what))
+            act()
+        self.wait_for(self.scenario.seconds, "the end")
+
+    def wait_for(self, at: float, what: str):
+        wait_until(lambda: time.monotonic() >= self.began + at, what, at + 1.0)
+
+
 def play(scenario: Scenario, lab: Lab) -> dict[str, Visits]:
     """The visitors come, the steps are taken; what became of the visitors."""
-    clients: dict[str, Visitors] = {}
     for step in scenario.before:
         take(step, lab)
     with ExitStack() as stack:
-        for name, options in scenario.clients.items():
-            clients[name] = stack.enter_context(lab.visitors(**options))
-        began = time.monotonic()
-        for step in scenario.steps:
-            wait_until(lambda: time.monotonic() >= began + step.at, "its time", step.at + 1.0)
-            print("%6.1f s  %s" % (time.monotonic() - began, step.lab or "%s: %s" % (step.on, step.run)))
-            take(step, lab)
-        wait_until(lambda: time.monotonic() >= began + scenario.seconds, "the end", scenario.seconds + 1.0)
+        this = Play(scenario, lab, stack)
+        this.run()
     for step in scenario.after:
         take(step, lab)
-    return {name: client.result for name, client in clients.items()}
+    return {name: client.result for name, client in this.clients.items()}
 
 
 def judge(scenario: Scenario, results: dict[str, Visits]) -> list[str]:
@@ -172,8 +258,21 @@ def judge(scenario: Scenario, results: dict[str, Visits]) -> list[str]:
     wrong = []
     for client, limits in scenario.expect.items():
         for name, limit in limits.items():
-            value = getattr(results[client], name)
-            if (name in AT_MOST and value > limit) or (name in AT_LEAST and value < limit):
-                wrong.append("%s: %s is %s, expected %s %s" % (client, name, value,
-                                                              "at most" if name in AT_MOST else "at least", limit))
+            if why := misses(results[client], name, limit):
+                wrong.append("%s: %s" % (client, why))
     return wrong
+
+
+def misses(result: Visits, name: str, limit) -> str:
+    """Why a result is not within this limit; empty: it is."""
+    if name == "served_by":
+        served = sorted(result.by_name)
+        return "" if served == sorted(limit) else "%s answered, expected %s" % (served, sorted(limit))
+    if name == "shares":
+        shares = {one: round(result.share(one), 3) for one in limit}
+        far = [one for one, (least, most) in limit.items() if not least <= shares[one] <= most]
+        return "shares are %s, expected %s" % (shares, limit) if far else ""
+    value = getattr(result, name)
+    if (name in AT_MOST and value > limit) or (name in AT_LEAST and value < limit):
+        return "%s is %s, expected %s %s" % (name, value, "at most" if name in AT_MOST else "at least", limit)
+    return ""

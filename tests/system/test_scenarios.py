@@ -1,5 +1,7 @@
 """The scenarios of tests/scenarios, each in a lab of its own. The format: scenario.py."""
 
+import tomllib
+
 import pytest
 import scenario
 from harness import ROOT
@@ -24,6 +26,7 @@ def test_scenario(file, make_lab):
     ("about = 'x'\nsite = 'y'\nsecnods = 1.0", "unknown key `secnods`"),
     ("about = 'x'\nsite = 'y'\nseconds = 'z'", "`seconds` must be a float"),
     ("about = 'x'\nsite = 'y'\n[[steps]]\nat = 1.0", "either `lab`, or `on` and `run`"),
+    ("about = 'x'\nsite = 'y'\n[[steps]]\nlab = 'heal'\non = 'lb1'\napply = 'z'", "either `lab`, or `on` and `run`"),
     ("about = 'x'\nsite = 'y'\n[[steps]]\nat = 2.0\nlab = 'heal'\n[[steps]]\nlab = 'heal'", "order of their times"),
     ("about = 'x'\nsite = 'y'\n[expect.nobody]\nfailed = 0", "no such client"),
 ])
@@ -34,6 +37,13 @@ def test_a_wrong_scenario_is_refused(text, why, tmp_path):
         scenario.read(file)
 
 
+def test_lines_take_the_place_of_a_table_of_the_site():
+    site = "[site]\nname = 'x'\n\n[lb]\nqueue = 1\nhash = '[lb]'\n\n[lb.pools]\na = {}\n"
+    changed = tomllib.loads(scenario.with_lb(site, "queue = 2"))
+    assert changed == {"site": {"name": "x"}, "lb": {"queue": 2, "pools": {"a": {}}}}
+    assert tomllib.loads(scenario.with_lb("[site]\n", "queue = 2"))["lb"] == {"queue": 2}
+
+
 def test_what_is_worse_than_expected_is_said():
     """A judge who finds everything well would be none."""
     story = scenario.Scenario(about="x", site="y", clients={"a": {}},
@@ -41,3 +51,15 @@ def test_what_is_worse_than_expected_is_said():
     good = Visits(sent=10, good=10)
     assert scenario.judge(story, {"a": good}) == []
     assert len(scenario.judge(story, {"a": Visits(sent=10, good=9, failed=1, longest_gap=2.0)})) == 3
+
+
+@pytest.mark.parametrize("limits, good, bad", [
+    ({"served_by": ["web1", "web2"]}, {"web1": 9, "web2": 1}, {"web1": 10}),
+    ({"spread": 1}, {"web1": 5, "web2": 4}, {"web1": 6, "web2": 4}),
+    ({"shares": {"web1": [0.4, 0.6]}}, {"web1": 5, "web2": 5}, {"web1": 7, "web2": 3}),
+    ({"shares": {"web1": [0.1, 0.6]}}, {"web1": 5, "web2": 5}, {}),
+])
+def test_who_answered_is_judged(limits, good, bad):
+    story = scenario.Scenario(about="x", site="y", clients={"a": {}}, expect={"a": limits})
+    assert scenario.judge(story, {"a": Visits(by_name=good)}) == []
+    assert len(scenario.judge(story, {"a": Visits(by_name=bad)})) == 1
