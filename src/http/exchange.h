@@ -85,6 +85,8 @@ class Exchange {
   // Null before `other` ends.
   virtual void link(Cancellable* other) = 0;
 
+  // As the access log says it: "HTTP/1.1".
+  virtual std::string_view protocol() { return request().http_1_0 ? "HTTP/1.0" : "HTTP/1.1"; }
   // What was answered, for logs and metrics; 0 when nothing was.
   virtual int status() const = 0;
   virtual bool begun() const = 0;

@@ -47,6 +47,7 @@ class Http2Exchange final : public Exchange, public Http2Stream {
   void stop_reading() override;
   bool client_ended() const override { return !attached(); }
   void link(Cancellable* other) override;
+  std::string_view protocol() override { return "HTTP/2.0"; }
   int status() const override { return status_; }
   bool begun() const override { return begun_; }
   uint64_t body_bytes_sent() const override { return sent_bytes_; }

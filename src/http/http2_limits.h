@@ -41,6 +41,9 @@ struct Http2Limits {
   // them must not be able to have the connection of all given up.
   static Http2Limits between_our_servers() {
     Http2Limits limits;
+    // What the load balancer let in from HTTP/1, where 32 bytes are not counted for each
+    // field, and what it adds.
+    limits.head.head_max += size_t{32} * Fields::kMax + 1024;
     limits.streams_max = 512;
     limits.stream_window = 128 * 1024;
     limits.connection_window = 8 << 20;

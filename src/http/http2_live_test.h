@@ -131,6 +131,8 @@ class LiveHttp2Server {
   }
   Http2Server& server() { return server_; }
   Reactor& reactor() { return *reactor_; }
+  // How many drains have come to their end.
+  int drained() const { return ended_; }
   // Says GOAWAY, and waits for the streams.
   void drain(Duration limit) {
     submit(*reactor_, [this, limit] { scope_.spawn(drain_now(limit)); });
@@ -140,13 +142,13 @@ class LiveHttp2Server {
 
  private:
   Task<void> drain_now(Duration limit) {
-    if (!std::exchange(drained_, true)) co_await server_.drain(limit);
-    ended_ = true;
+    co_await server_.drain(limit);
+    ++ended_;
   }
   Task<void> stop() {
     co_await listener_->close();
     co_await drain_now(std::chrono::milliseconds(50));
-    while (!ended_) co_await yield(*reactor_);
+    while (scope_.running() > 1) co_await yield(*reactor_);
     reactor_->stop();
   }
   SystemClock clock_;
@@ -154,8 +156,7 @@ class LiveHttp2Server {
   std::unique_ptr<Reactor> reactor_;
   Http2Server server_;
   std::unique_ptr<net::Listener> listener_;
-  bool drained_ = false;
-  bool ended_ = false;
+  std::atomic<int> ended_ = 0;
   Scope scope_;
   std::thread thread_;
 };

@@ -7,6 +7,8 @@ namespace {
 
 // Exchanges kept for the next burst.
 constexpr size_t kExchangesKept = 1024;
+// Log lines about refused peers, per second; more are counted.
+constexpr int kRefusalLinesMax = 10;
 
 }  // namespace
 
@@ -39,14 +41,22 @@ Http2Stream* Http2Connection::stream_begins() {
 }
 
 Task<Result<void>> Http2Connection::encrypt() {
-  if (!server_.tls_) return Task<Result<void>>::ready({});
-  return stream().start_tls(server_.tls_, {}, reactor().now() + limits().head_timeout);
+  if (!server_.tls_) co_return Result<void>();
+  const Time deadline = reactor().now() + limits().head_timeout;
+  const Result<void> encrypted = co_await stream().start_tls(server_.tls_, {}, deadline);
+  co_return encrypted ? admit() : encrypted;
+}
+
+Result<void> Http2Connection::admit() {
+  const char* why =
+      server_.admission_ != nullptr ? server_.admission_->refusal_of(stream().peer_certificate()) : nullptr;
+  return why == nullptr ? Result<void>() : fail(Code::kInvalid, "peer certificate", why);
 }
 
 Task<void> Http2Connection::serve() {
   const Result<void> encrypted = co_await encrypt();
   if (!encrypted) {
-    server_.log_.info("a connection was refused", {{"error", describe(encrypted.error())}});
+    server_.say_refused(peer_, encrypted.error());
     co_return;
   }
   const Result<void> ended = co_await converse();
@@ -119,10 +129,42 @@ void Http2Server::accepted(Descriptor socket, const net::Peer& peer) {
     log_.error("cannot watch a connection", {{"error", describe(opened.error())}});
     return;
   }
+  if (closing_) connection->drain();
   scope_.spawn(serve(std::move(connection)));
 }
 
-Task<void> Http2Server::serve(std::unique_ptr<Http2Connection> connection) { co_await connection->serve(); }
+Task<void> Http2Server::serve(std::unique_ptr<Http2Connection> connection) {
+  co_await connection->serve();
+  connection.reset();
+  if (scope_.running() > 1) co_return;
+  for (const std::coroutine_handle<> waiting : std::exchange(waiting_, {})) reactor_.resume_later(waiting);
+}
+
+// A flood of strangers must not fill the disk.
+void Http2Server::say_refused(const net::Peer& peer, const Error& why) {
+  metrics_.connections_refused.add();
+  const Time now = reactor_.now();
+  if (now - refusals_since_ >= std::chrono::seconds(1)) {
+    if (refusals_ > kRefusalLinesMax)
+      log_.warning("more connections were refused", {{"count", refusals_ - kRefusalLinesMax}});
+    refusals_since_ = now;
+    refusals_ = 0;
+  }
+  if (++refusals_ > kRefusalLinesMax) return;
+  char from[64];
+  log_.warning("a connection was refused", {{"from", peer.ip.print(from)}, {"why", describe(why)}});
+}
+
+void Http2Server::admit_again() {
+  for (Http2Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    // During the handshake it has shown nothing yet, and is asked afterwards.
+    if (connection->stream().peer_certificate().empty()) continue;
+    const Result<void> admitted = connection->admit();
+    if (admitted) continue;
+    say_refused(connection->peer_, admitted.error());
+    connection->give_up();
+  }
+}
 
 Http2Exchange* Http2Server::take_exchange(Http2Connection& connection) {
   std::unique_ptr<Http2Exchange> exchange;
@@ -149,13 +191,24 @@ void Http2Server::give_up_all() {
   }
 }
 
-Task<void> Http2Server::drain(Duration limit) {
-  draining_ = true;
-  reactor_.timers().arm(drain_limit_, reactor_.now() + limit);
+void Http2Server::drain_connections() {
   for (Http2Connection* connection = first_; connection != nullptr; connection = connection->next_) {
     connection->drain();
   }
-  co_await scope_.join();
+}
+
+void Http2Server::set_closing(bool closing) {
+  closing_ = closing;
+  if (closing) drain_connections();
+}
+
+void Http2Server::hasten(Duration limit) { reactor_.timers().arm(drain_limit_, reactor_.now() + limit); }
+
+Task<void> Http2Server::drain(Duration limit) {
+  draining_ = true;
+  hasten(limit);
+  drain_connections();
+  co_await Ended{*this};
   drain_limit_.disarm();
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <coroutine>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -27,6 +29,17 @@ namespace terrace::http {
 
 class Http2Server;
 
+// Who may speak, beyond what the handshake has proved. Asked on the core.
+class Http2Admission {
+ public:
+  // Why a peer with this certificate (DER; empty: none) is refused, in a literal for the
+  // log; null: it is let in. Must not wait.
+  virtual const char* refusal_of(std::string_view certificate_der) = 0;
+
+ protected:
+  ~Http2Admission() = default;
+};
+
 class Http2Connection final : public Http2Session {
  public:
   Http2Connection(Http2Server& server, const net::Peer& peer);
@@ -45,6 +58,7 @@ class Http2Connection final : public Http2Session {
   Http2Stream* stream_begins() override;
   void input_read() override;
   Task<Result<void>> encrypt();
+  Result<void> admit();
   Task<void> run(Http2Exchange& exchange);
   void give_back(Http2Exchange& exchange);
 
@@ -78,12 +92,22 @@ class Http2Server final : public net::Acceptor {
   // From now on connections begin with a handshake; the context's verifier decides who
   // is let in, and its protocol has to be "h2". Null: HTTP/2 in the clear.
   void set_tls(std::shared_ptr<const net::TlsContext> context) { tls_ = std::move(context); }
+  // Asked after each handshake, before the first byte of HTTP/2; outlives the connections.
+  // Null: who the verifier has let in may speak.
+  void set_admission(Http2Admission* admission) { admission_ = admission; }
+  // It may decide otherwise from now on: connections end at once whose peer it refuses.
+  void admit_again();
   // For connections from now on.
   void set_limits(const Limits& limits) { limits_ = limits; }
   void accepted(Descriptor socket, const net::Peer& peer) override;
-  // Each connection ends with its last stream, and is told so at once (GOAWAY); what
-  // still runs at the limit is given up. Once.
+  // While set, each connection ends with its last stream and is told so at once (GOAWAY),
+  // new ones included: who asks again shall find another server.
+  void set_closing(bool closing);
+  // The same for good, and no connection is taken any more; what still runs at the limit is
+  // given up. Once more: the limit is another one, and each waits for the end.
   Task<void> drain(Duration limit);
+  // A drain under way ends at this limit.
+  void hasten(Duration limit);
   int connections() const { return connections_; }
   const Metrics& metrics() const { return metrics_; }
 
@@ -103,19 +127,33 @@ class Http2Server final : public net::Acceptor {
     void expired() override { server.give_up_all(); }
     Http2Server& server;
   };
+  // Waits until no connection is served. Any number may wait, which Scope::join() does not let.
+  struct Ended {
+    Http2Server& server;
+    bool await_ready() const noexcept { return server.scope_.running() == 0; }
+    void await_suspend(std::coroutine_handle<> waiting) { server.waiting_.push_back(waiting); }
+    void await_resume() const noexcept {}
+  };
   Task<void> serve(std::unique_ptr<Http2Connection> connection);
+  void drain_connections();
   void give_up_all();
+  void say_refused(const net::Peer& peer, const Error& why);
 
   Reactor& reactor_;
   Handler& handler_;
   Limits limits_;
   const Log& log_;
   std::shared_ptr<const net::TlsContext> tls_;
+  Http2Admission* admission_ = nullptr;
   DateCache date_;
   Metrics metrics_;
   Http2Connection* first_ = nullptr;
   int connections_ = 0;
+  bool closing_ = false;
   bool draining_ = false;
+  std::vector<std::coroutine_handle<>> waiting_;  // for the end of a drain
+  Time refusals_since_;
+  int refusals_ = 0;  // since then
   DrainLimit drain_limit_{*this};
   std::vector<std::unique_ptr<Http2Exchange>> exchanges_;  // free ones
   uint64_t exchanges_made_ = 0;

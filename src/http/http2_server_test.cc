@@ -227,6 +227,32 @@ TEST_F(Http2ServerTest, EndsWithItsLastStreamWhenItIsDrained) {
   EXPECT_EQ(ended, 2);
 }
 
+TEST_F(Http2ServerTest, TwoDrainsAtOnceBothComeToTheirEnd) {
+  client_.send(headers(1, request("POST", "/"), 0));
+  EXPECT_EQ(client_.next().type, kSettings);
+  live_.drain(10s);
+  live_.drain(10s);
+  EXPECT_EQ(client_.next(kGoaway).type, kGoaway);
+  client_.send(frame(kData, kEndStream, 1, "abc"));
+  while (client_.next().type != 255) continue;
+  while (live_.drained() < 2) std::this_thread::yield();
+}
+
+TEST_F(Http2ServerTest, WhileItClosesEveryConnectionIsToldToGo) {
+  submit(live_.reactor(), [this] { live_.server().set_closing(true); });
+  EXPECT_EQ(client_.next(kGoaway).word(0), 0x7fffffffu);
+  FrameClient late(live_.port);
+  late.send(headers(1, request("GET", "/a")));
+  EXPECT_EQ(late.body(1), "GET /a shop.example.com 0:");
+  while (late.next().type != 255) continue;
+  submit(live_.reactor(), [this] { live_.server().set_closing(false); });
+  FrameClient again(live_.port);
+  for (const uint32_t stream : {1U, 3U}) {
+    again.send(headers(stream, request("GET", "/a")));
+    EXPECT_EQ(again.body(stream), "GET /a shop.example.com 0:");
+  }
+}
+
 TEST_F(Http2ServerTest, IsNotKeptByAPeerThatSendsNothing) {
   RawClient silent(live_.port);
   EXPECT_NE(silent.read_all().find(std::string("\0\0\0\x04", 4), 20), std::string::npos);
