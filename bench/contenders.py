@@ -33,12 +33,12 @@ class Setup:
 class Job:
     """What the contenders of a row have to do."""
 
-    kind: str  # "static" or "proxy"
+    kind: str  # "static", "proxy", "lb" or "chain"
     path: str
     bytes: int
     unix: bool = False  # the transport to the app
     log: bool = False  # access log on
-    app: str = ""  # the endpoint of the backend, for those who do not start their own
+    apps: tuple = ()  # the endpoints of the backends, for those who do not start their own
 
     def is_large(self):
         """From about here on sendfile costs less than reading and writing."""
@@ -53,6 +53,7 @@ class Contender:
         self.process = process
         self.endpoint = endpoint
         self.app_program = app_program
+        self.servers = [self]
         processes.wait_until_listening(endpoint, process)
 
     def pids(self):
@@ -80,7 +81,7 @@ def configure(setup, template, name, values):
     return path
 
 
-def start_backend(setup, unix):
+def start_backend(setup, unix=False):
     """The app that peers and floors proxy to, on the core of the load."""
     endpoint = f"unix:{setup.work}/app.sock" if unix else f"127.0.0.1:{processes.free_port()}"
     command = [setup.backend(), "--listen", endpoint]
@@ -88,14 +89,20 @@ def start_backend(setup, unix):
     return Contender("backend", process, endpoint)
 
 
-def start_floor(setup, job):
+def start_relay(setup, to):
     endpoint = f"127.0.0.1:{processes.free_port()}"
-    if job.kind == "proxy":
-        command = [setup.tools / "relay", "--listen", endpoint, "--to", job.app]
-    else:
-        command = [setup.tools / "floor_static", "--listen", endpoint, "--bytes", job.bytes]
-        if job.is_large():
-            command += ["--file", setup.work / "files" / job.path[1:]]
+    command = [setup.tools / "relay", "--listen", endpoint, "--to", to]
+    process = processes.start(command, setup.proxy_core, setup.work / "floor.log")
+    return Contender("floor", process, endpoint)
+
+
+def start_floor(setup, job):
+    if job.kind != "static":
+        return start_relay(setup, job.apps[0])
+    endpoint = f"127.0.0.1:{processes.free_port()}"
+    command = [setup.tools / "floor_static", "--listen", endpoint, "--bytes", job.bytes]
+    if job.is_large():
+        command += ["--file", setup.work / "files" / job.path[1:]]
     process = processes.start(command, setup.proxy_core, setup.work / "floor.log")
     return Contender("floor", process, endpoint)
 
@@ -106,27 +113,32 @@ NGINX_LOG_FORMAT = """log_format json escape=json '{"time":"$time_iso8601","clie
     '"duration":$request_time,"agent":"$http_user_agent"}';"""
 
 
-def start_nginx(setup, job):
+def start_nginx(setup, job, template=None):
     endpoint = f"127.0.0.1:{processes.free_port()}"
     log = f"{setup.work}/nginx-access.log json buffer=64k flush=1s" if job.log else "off"
     values = {
         "LISTEN": endpoint,
-        "APP": job.app,
+        "SERVERS": "\n".join(f"    server {app} max_fails=0;" for app in job.apps),
         "SENDFILE": "on" if job.is_large() else "off",
         "ACCESS_LOG": log,
         "LOG_FORMAT": NGINX_LOG_FORMAT if job.log else "",
     }
-    config = configure(setup, f"nginx-{job.kind}.conf", "nginx.conf", values)
+    template = template or ("nginx-static.conf" if job.kind == "static" else "nginx-proxy.conf")
+    config = configure(setup, template, "nginx.conf", values)
     command = ["/usr/sbin/nginx", "-c", config, "-e", setup.work / "nginx-error.log"]
     process = processes.start(command, setup.proxy_core, setup.work / "nginx.log")
     return Contender("nginx", process, endpoint)
+
+
+def haproxy_server(name, app):
+    return f"  server {name} {app.replace('unix:', 'unix@')} pool-purge-delay 1h"
 
 
 def start_haproxy(setup, job):
     endpoint = f"127.0.0.1:{processes.free_port()}"
     values = {
         "LISTEN": endpoint,
-        "APP": job.app.replace("unix:", "unix@"),
+        "SERVERS": "\n".join(haproxy_server(f"app{i}", app) for i, app in enumerate(job.apps)),
         "LOG": "log stdout format raw local0" if job.log else "",
         "LOG_OPTIONS": "log global\n  option httplog" if job.log else "",
     }
@@ -145,13 +157,15 @@ def start_h2o(setup, job):
     return Contender("h2o", process, f"127.0.0.1:{port}")
 
 
-def site_file(setup, job, port, admin):
+def site_file(setup, job, port, admin, behind):
     quoted = json.dumps  # a JSON string is a TOML basic string
     lines = ["[site]", f'admin = "127.0.0.1:{admin}"', ""]
     lines += ["[web]", f'listen = ["127.0.0.1:{port}"]', 'idle_timeout = "1h"']
     lines += [f'access_log = "{"json" if job.log else "off"}"']
     if job.kind == "static":
         lines += [f"files = {quoted(str(setup.work / 'files'))}"]
+    elif behind:
+        lines += ["", behind]
     else:
         # The app would inherit the core of the proxy.
         run = " ".join(processes.pinned(setup.load_core, [setup.backend()]))
@@ -161,13 +175,14 @@ def site_file(setup, job, port, admin):
     return "\n".join(lines) + "\n"
 
 
-def start_terrace(setup, job):
+def start_terrace(setup, job, behind=None, more=()):
+    """`behind`: tables of the site file that stand for the application; `more`: options of `up`."""
     port = processes.free_port()
     folder = setup.work / "terrace"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "site.toml").write_text(site_file(setup, job, port, processes.free_port()))
-    command = [setup.terrace, "up", "--file", folder / "site.toml"]
+    (folder / "site.toml").write_text(site_file(setup, job, port, processes.free_port(), behind))
+    command = [setup.terrace, "up", "--file", folder / "site.toml", *more]
     process = processes.start(command, setup.proxy_core, setup.work / "terrace.log", folder)
     terrace = Contender("Terrace", process, f"127.0.0.1:{port}", setup.backend())
     wait_until_serving(terrace, job)

@@ -14,7 +14,7 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
-def start(command, core, log, folder=None):
+def start(command, core, log, folder=None, environment=None):
     """Starts `command` on `core`; its output goes to the file `log`.
 
     In a session of its own, since the scheduler shares a busy core out among
@@ -28,10 +28,17 @@ def start(command, core, log, folder=None):
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
     process.log = pathlib.Path(log)
     return process
+
+
+def run(command, environment, folder):
+    """A command that ends by itself, with what it printed."""
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=30)
 
 
 def stop(process):

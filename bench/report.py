@@ -18,13 +18,32 @@ def cpu_table(row, results):
     ours = results.get("Terrace")
     floor = results.get("floor")
     lines = [f"### {row.title}", ""]
-    lines.append("| server | µs of CPU per request | above the floor | Terrace is | requests per second |")
-    lines.append("| --- | --- | --- | --- | --- |")
+    several = any(len(result["parts"][0]) > 1 for result in results.values())
+    lines.append(f"| server | µs of CPU per request |{' of it |' if several else ''}"
+                 " above the floor | Terrace is | requests per second |")
+    lines.append("| --- | --- | --- | --- | --- |" + (" --- |" if several else ""))
     for name, result in results.items():
         above = "" if floor in (None, result) else f"{difference(result['cpu'], floor['cpu']):.2f}"
         ratio = "" if ours in (None, result) else f"{paired_ratio(ours['cpu'], result['cpu']):.2f}"
         rate = f"{statistics.median(result['per_second']):,.0f}"
-        lines.append(f"| {name} | {microseconds(result['cpu'])} | {above} | {ratio} | {rate} |")
+        parts = f" {of_each(result['parts'])} |" if several else ""
+        lines.append(f"| {name} | {microseconds(result['cpu'])} |{parts} {above} | {ratio} | {rate} |")
+    return "\n".join(lines) + "\n"
+
+
+def of_each(rounds):
+    """The medians of servers in a row: "10.1 + 12.3"."""
+    return " + ".join(f"{statistics.median(values):.2f}" for values in zip(*rounds))
+
+
+def open_table(row, count, results):
+    lines = [f"### {row.title}", ""]
+    lines.append(f"| server | µs of CPU per request | with {count:,} more connections | which is |")
+    lines.append("| --- | --- | --- | --- |")
+    for name, result in results.items():
+        alone, beside = result["alone"]["cpu"], result["beside"]["cpu"]
+        ratio = f"{paired_ratio(beside, alone):.2f}"
+        lines.append(f"| {name} | {microseconds(alone)} | {microseconds(beside)} | {ratio} |")
     return "\n".join(lines) + "\n"
 
 

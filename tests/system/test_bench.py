@@ -62,7 +62,8 @@ def test_idle_connections_stay_open(tmp_path):
 
 
 def test_the_benchmark_measures_the_floors():
-    command = [RUN, "--quick", "--seconds", "0.05", "--rows", "static-1k,proxy-200-unix", "--only", "floor"]
+    rows = "static-1k,proxy-200-unix,lb-200,chain-10k,lb-latency"
+    command = [RUN, "--quick", "--seconds", "0.05", "--rows", rows, "--only", "floor"]
     done = subprocess.run([*command, "--build", BINARY.parent], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("| floor |") == 2
+    assert done.stdout.count("| floor |") == 5
