@@ -5,9 +5,8 @@
 #include <string>
 
 #include "app/backends.h"
-#include "http/exchange.h"
+#include "http/relay.h"
 #include "http/upstream_head.h"
-#include "http/writer.h"
 
 namespace terrace::app {
 
@@ -17,8 +16,7 @@ namespace terrace::app {
 //   idempotent request without a body whose instance died before it answered.
 // - While no instance can take a request it waits in a bounded queue; at the
 //   deadline the outcome is 503.
-// - Bodies stream both ways at once with back-pressure: nothing is read from one
-//   side that the other did not take.
+// - How bodies, answers and tunnels go through: http/relay.h.
 struct ProxyOptions {
   Duration queue_timeout = std::chrono::seconds(10);
   Duration connect_timeout = std::chrono::seconds(2);
@@ -39,9 +37,11 @@ struct Outcome {
 class Proxy {
  public:
   Proxy(Reactor& reactor, Backends& backends, const ProxyOptions& options)
-      : reactor_(reactor), backends_(backends), options_(options) {}
+      : reactor_(reactor), backends_(backends) {
+    set_options(options);
+  }
 
-  void set_options(const ProxyOptions& options) { options_ = options; }
+  void set_options(const ProxyOptions& options);
   // Fields added to every response of the app; they outlive the exchange.
   Task<Outcome> handle(http::Exchange& exchange, http::UpstreamContext context,
                        std::span<const http::Field> response_fields);
@@ -52,22 +52,15 @@ class Proxy {
 
   Task<Next> attempt(Call& call);
   Task<Result<void>> connect(Call& call);
-  Task<void> upload(Call& call);
-  Task<Next> exchange_with_upload(Call& call);
-  Task<Next> relay_response(Call& call);
-  Task<Next> relay_body(Call& call);
-  Task<Next> tunnel(Call& call);
-  Task<void> pump_up(Call& call);
-  Task<void> pump_down(Call& call);
-  Next broken(Call& call, const Error& error);
+  Next ended(Call& call, const http::Relay<http::ClientConnection>& relay, http::RelayEnd end);
+  Next broken(Call& call, const http::Relay<http::ClientConnection>& relay);
   Next give_up(Call& call, int status, const char* why);
-  Next client_gone(Call& call);
-  bool quiet_elsewhere(Call& call, const Result<std::string_view>& piece);
-  void finish_connection(Call& call);
+  void finish_connection(Call& call, bool upload_done);
 
   Reactor& reactor_;
   Backends& backends_;
   ProxyOptions options_;
+  http::RelayOptions relay_options_;
 };
 
 }  // namespace terrace::app

@@ -1,6 +1,9 @@
 #include "http/client.h"
 
+#include <array>
 #include <cstring>
+
+#include "http/writer.h"
 
 namespace terrace::http {
 namespace {
@@ -8,10 +11,43 @@ namespace {
 // A backend that sends more 1xx heads than this before its answer is broken.
 constexpr int kInformationalMax = 16;
 
+// A chunk (RFC 9112 section 7.1) in the parts that one write sends, less the first
+// `written` bytes of it.
+class Chunk {
+ public:
+  Chunk(std::string_view bytes, bool last, size_t written) {
+    if (!bytes.empty()) {
+      add({line_.data(), write_chunk_line(bytes.size(), line_)}, written);
+      add(bytes, written);
+      add("\r\n", written);
+    }
+    if (last) add("0\r\n\r\n", written);
+  }
+  Chunk(const Chunk&) = delete;
+  Chunk& operator=(const Chunk&) = delete;
+  std::span<const iovec> parts() const { return std::span(parts_).first(count_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void add(std::string_view part, size_t& written) {
+    const size_t skipped = std::min(written, part.size());
+    written -= skipped;
+    part.remove_prefix(skipped);
+    if (part.empty()) return;
+    parts_[count_++] = {const_cast<char*>(part.data()), part.size()};
+    bytes_ += part.size();
+  }
+  std::array<char, 24> line_;
+  std::array<iovec, 4> parts_;
+  size_t count_ = 0;
+  size_t bytes_ = 0;
+};
+
 }  // namespace
 
-void ClientConnection::start(Method method) {
+void ClientConnection::start(Method method, Framing framing) {
   method_ = method;
+  sending_ = framing;
   parser_.reset();
   chunks_.reset();
   begin_ = end_ = head_end_ = 0;
@@ -20,13 +56,50 @@ void ClientConnection::start(Method method) {
   body_done_ = answered_ = broken_ = false;
 }
 
-Task<Result<void>> ClientConnection::write(std::string_view bytes, Duration progress_max) {
+Task<Result<void>> ClientConnection::write_head(std::string_view bytes, Duration progress_max) {
   const Result<size_t> written = stream_.write_now(bytes);
   if (written && *written == bytes.size()) return Task<Result<void>>::ready({});
   if (!written && written.error().code != Code::kWouldBlock) {
     return Task<Result<void>>::ready(std::unexpected(written.error()));
   }
   return stream_.write_all(bytes.substr(written.value_or(0)), progress_max);
+}
+
+Task<Result<void>> ClientConnection::write(std::string_view bytes, Duration progress_max) {
+  if (sending_ == Framing::kChunked) return write_chunk(bytes, false, progress_max);
+  return write_head(bytes, progress_max);
+}
+
+Task<Result<void>> ClientConnection::write_last(std::string_view bytes, Duration progress_max) {
+  if (sending_ == Framing::kChunked) return write_chunk(bytes, true, progress_max);
+  if (!bytes.empty()) return write_head(bytes, progress_max);
+  if (head_.status == 101) return Task<Result<void>>::ready(stream_.shutdown_write());
+  return Task<Result<void>>::ready({});
+}
+
+Task<Result<void>> ClientConnection::write_chunk(std::string_view bytes, bool last, Duration progress_max) {
+  const Chunk chunk(bytes, last, 0);
+  if (chunk.bytes() == 0) return Task<Result<void>>::ready({});
+  const Result<size_t> written = stream_.write_now(chunk.parts());
+  if (written && *written == chunk.bytes()) return Task<Result<void>>::ready({});
+  if (!written && written.error().code != Code::kWouldBlock) {
+    return Task<Result<void>>::ready(std::unexpected(written.error()));
+  }
+  return write_chunk_slowly(bytes, last, written.value_or(0), progress_max);
+}
+
+Task<Result<void>> ClientConnection::write_chunk_slowly(std::string_view bytes, bool last, size_t written,
+                                                        Duration progress_max) {
+  for (;;) {
+    const Result<void> ready = co_await stream_.writable(reactor_.now() + progress_max);
+    if (!ready) co_return ready;
+    const Chunk rest(bytes, last, written);
+    const Result<size_t> more = stream_.write_now(rest.parts());
+    if (!more && more.error().code == Code::kWouldBlock) continue;
+    if (!more) co_return std::unexpected(more.error());
+    written += *more;
+    if (*more == rest.bytes()) co_return Result<void>();
+  }
 }
 
 Result<size_t> ClientConnection::fill_now() {

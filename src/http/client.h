@@ -23,17 +23,25 @@ class ClientConnection final : public Cancellable {
   net::Stream& stream() { return stream_; }
   // Whoever waits for the backend gets kCancelled; the connection is not used again.
   void cancel() override { stream_.cancel(); }
+  bool cancelled() const { return stream_.cancelled(); }
   // False when the backend has closed, or sent bytes that nobody asked for.
   bool fresh() const { return stream_.is_open() && !stream_.maybe_readable(); }
 
-  // Before a request: forgets the last response.
-  void start(Method method);
-  // Sends bytes of a request. No frame when the socket takes them at once.
+  // Before a request: forgets the last response. `framing` is that of the request's body.
+  void start(Method method, Framing framing = Framing::kNone);
+  // Sends the head of a request as it is; kTimeout when the backend takes none of it for
+  // `progress_max`. No frame when the socket takes all at once, here and in write().
+  Task<Result<void>> write_head(std::string_view bytes, Duration progress_max);
+  // Sends bytes of the body, as one chunk where they are chunked; of a tunnel as they are.
   Task<Result<void>> write(std::string_view bytes, Duration progress_max);
+  // The same, with the end of the body behind them; of a tunnel, the end of our direction.
+  Task<Result<void>> write_last(std::string_view bytes, Duration progress_max);
   // Reads what has come of the head of the response. True when it is complete, false
-  // to be called again once the stream is readable. 1xx heads before it are dropped,
-  // but 101 is complete. kInvalid for anything that is not HTTP, kClosed for an end.
+  // to be called again once readable(). 1xx heads before it are dropped, but 101 is
+  // complete. kInvalid for anything that is not HTTP, kClosed for an end.
   Result<bool> read_head_now();
+  // Waits until more of the head may be there; kTimeout at the deadline.
+  net::Stream::Wait readable(Time deadline) { return stream_.readable(deadline); }
   const ResponseHead& head() const { return head_; }
   ResponseHead& head() { return head_; }
   // Any byte of a response has come: the backend did receive the request.
@@ -57,6 +65,9 @@ class ClientConnection final : public Cancellable {
 
  private:
   std::string_view unread() const { return {in_.data() + begin_, end_ - begin_}; }
+  Task<Result<void>> write_chunk(std::string_view bytes, bool last, Duration progress_max);
+  Task<Result<void>> write_chunk_slowly(std::string_view bytes, bool last, size_t written,
+                                        Duration progress_max);
   Result<size_t> fill_now();
   Result<bool> parse_head();
   Task<Result<std::string_view>> wait_for_body(Duration idle_max);
@@ -73,6 +84,7 @@ class ClientConnection final : public Cancellable {
   ChunkDecoder chunks_;
   ResponseHead head_;
   Method method_ = Method::kGet;
+  Framing sending_ = Framing::kNone;  // of the request's body
   uint64_t remaining_ = 0;
   int informational_ = 0;  // 1xx heads so far
   bool body_done_ = false;

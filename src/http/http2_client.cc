@@ -10,6 +10,7 @@ Http2ClientRequest::~Http2ClientRequest() { detach(Reset::kCancel); }
 
 Result<void> Http2ClientRequest::start(Http2ClientConnection& connection, const Options& options) {
   ASSERT(limits_ == nullptr);
+  if (cancelled_) return fail(Code::kCancelled, "request");
   const RequestHead& request = options.head;
   if (!connection.takes_requests() || (request.upgrade && !connection.takes_tunnels())) {
     return fail(Code::kUnavailable, "request", "the connection takes no more of these");
@@ -79,7 +80,12 @@ void Http2ClientRequest::give_up(const Error& error, Reset reason) {
   writable_.notify();
 }
 
-void Http2ClientRequest::cancel() { give_up({.code = Code::kCancelled, .place = "request"}, Reset::kCancel); }
+void Http2ClientRequest::cancel() {
+  cancelled_ = true;
+  // Why it failed stays to be told: it may have been unprocessed().
+  if (failure_ && !remote_ended_) return;
+  give_up({.code = Code::kCancelled, .place = "request"}, Reset::kCancel);
+}
 
 // ---- writing ----------------------------------------------------------------
 
@@ -116,13 +122,18 @@ Task<Result<void>> Http2ClientRequest::wait_until_sent(Duration progress_max) {
 // ---- reading ----------------------------------------------------------------
 
 Task<Result<void>> Http2ClientRequest::read_head(Time deadline) {
-  while (!head_done_) {
-    if (failure_) co_return std::unexpected(*failure_);
+  for (;;) {
+    const Result<bool> complete = read_head_now();
+    if (!complete) co_return std::unexpected(complete.error());
+    if (*complete) co_return Result<void>();
     if (reactor_.now() >= deadline) co_return fail(Code::kTimeout, "response");
-    (void)co_await readable_.wait(reactor_, deadline);
+    (void)co_await readable(deadline);
   }
-  if (failure_ && !remote_ended_) co_return std::unexpected(*failure_);
-  co_return Result<void>();
+}
+
+Result<bool> Http2ClientRequest::read_head_now() {
+  if (failure_ && !(head_done_ && remote_ended_)) return std::unexpected(*failure_);
+  return head_done_;
 }
 
 Result<std::string_view> Http2ClientRequest::take_body() {

@@ -72,12 +72,17 @@ class Http2ClientRequest final : public Http2Stream, public Cancellable {
   // or the connection broke; kUnavailable when the server refused (see unprocessed()).
   // 1xx heads are dropped; a tunnel that was accepted has status 101.
   Task<Result<void>> read_head(Time deadline);
+  // The same without waiting: true when it is here, false to be called again once readable().
+  Result<bool> read_head_now();
+  // Waits until something has come, or nothing more will; kTimeout at the deadline.
+  Wakeup::Wait readable(Time deadline) { return readable_.wait(reactor_, deadline); }
   const ResponseHead& head() const { return head_; }
   ResponseHead& head() { return head_; }
   // The next piece of the body, empty at its end; of a tunnel, of what the server says.
   // kTimeout when none comes within `idle_max`; it may be waited for again. The view is
   // valid until the next call.
   Task<Result<std::string_view>> read_body(Duration idle_max);
+  Task<Result<std::string_view>> read_tunnel(Duration idle_max) { return read_body(idle_max); }
   // The piece that is here already, without waiting; empty when there is none.
   Result<std::string_view> take_body();
   // All of the body was given out.
@@ -92,8 +97,9 @@ class Http2ClientRequest final : public Http2Stream, public Cancellable {
   // The server has said that it did nothing for it, or never heard of it: it may be sent
   // again, whatever its method (RFC 9113 section 8.7).
   bool unprocessed() const { return (failure_ && failure_->code == Code::kUnavailable) || !head_sent_; }
-  // Whoever waits gets kCancelled; the server is told.
+  // Whoever waits gets kCancelled; the server is told. Nothing to one that has failed.
   void cancel() override;
+  bool cancelled() const { return cancelled_; }
 
  private:
   // A server that sends more 1xx heads than this before its answer is broken.
@@ -118,6 +124,7 @@ class Http2ClientRequest final : public Http2Stream, public Cancellable {
   std::string_view protocol_;  // of a tunnel
   int informational_ = 0;
   bool answered_ = false;
+  bool cancelled_ = false;
 };
 
 }  // namespace terrace::http

@@ -74,7 +74,8 @@ class Relay {
   // How it ended if the head could not even be sent, instead of run().
   RelayEnd failed(const Error& error);
 
-  // Why, unless kDone. With kClientGone: kCancelled where somebody gave it up.
+  // Why, unless kDone. With kClientGone kCancelled: it was given up. With kBroken kCancelled:
+  // the connection to the backend was, by its owner.
   const Error& error() const { return error_; }
   // Bytes of the request's body are gone, or it is a tunnel: it cannot be sent again.
   bool body_taken() const { return body_taken_; }
@@ -90,7 +91,7 @@ class Relay {
  private:
   Task<RelayEnd> exchange_with_upload();
   Task<RelayEnd> relay_response();
-  Task<RelayEnd> relay_body();
+  Task<RelayEnd> relay_body(Result<std::string_view> piece);
   Task<RelayEnd> tunnel();
   Task<void> upload();
   Task<void> pump_up();
