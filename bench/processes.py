@@ -85,6 +85,16 @@ def cpu_nanoseconds(pids):
     return sum(busy_threads(pids).values())
 
 
+def wait_until_quiet(pids, seconds=5):
+    """Until they have done what was left to do, such as closing connections."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = cpu_nanoseconds(pids)
+        time.sleep(0.1)
+        if cpu_nanoseconds(pids) - before < 2_000_000:
+            return
+
+
 def busy_threads(pids, since=None):
     """thread -> CPU nanoseconds, or what it used `since` an earlier answer."""
     used = {}
