@@ -309,7 +309,8 @@ Done Bringer::run() {
   std::vector<PlannedMachine> servers = order_.plan.machines;
   std::erase_if(servers, [](const PlannedMachine& machine) { return machine.kind != MachineKind::kServer; });
   if (Done done = bring_servers(servers); !done) return done;
-  if (!order_.deploy) return {};
+  std::erase_if(servers, [](const PlannedMachine& machine) { return !machine.releases; });
+  if (!order_.deploy || servers.empty()) return {};
   if (Done done = deploy(servers[0]); !done) return done;
   for (const PlannedMachine& server : servers) {
     if (Done done = wait_for_release(server); !done) return done;

@@ -55,11 +55,14 @@ int web_port(const topology::Site& site) {
   return 80;
 }
 
-// Load balancers where there are some, else web servers.
-void choose_entries(const topology::Site& site, Plan& plan) {
+// Visitors come to load balancers where there are some, else to web servers.
+void give_roles(const topology::Site& site, Plan& plan) {
   const bool balanced = has_role(site, Role::kLb);
-  for (size_t i = 0; i < site.servers.size(); ++i)
-    plan.machines[i].entry = has_role(site.servers[i], balanced ? Role::kLb : Role::kWeb);
+  for (size_t i = 0; i < site.servers.size(); ++i) {
+    const topology::Server& server = site.servers[i];
+    plan.machines[i].entry = has_role(server, balanced ? Role::kLb : Role::kWeb);
+    plan.machines[i].releases = has_role(server, Role::kWeb) || has_role(server, Role::kApp);
+  }
 }
 
 std::expected<void, std::string> check_names(const Plan& plan) {
@@ -144,7 +147,7 @@ std::expected<Plan, std::string> make_plan(const topology::Site& site, const Lab
   if (const auto added = add_machines(site, file, plan); !added) return std::unexpected(added.error());
   if (const auto checked = check_names(plan); !checked) return std::unexpected(checked.error());
   add_own_machines(plan);
-  choose_entries(site, plan);
+  give_roles(site, plan);
   return plan;
 }
 

@@ -48,6 +48,7 @@ struct PlannedMachine {
   Ipv4 address = 0;       // 0: the switch has none
   std::string interface;  // its end of the cable within the switch: "p3"
   bool entry = false;     // clients may ask it
+  bool releases = false;  // what is deployed goes there
   std::string setup;
   std::string run;
   std::string ready;

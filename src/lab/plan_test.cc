@@ -45,6 +45,15 @@ TEST(Plan, VisitorsAskWebServersAndWhereThereAreSomeLoadBalancers) {
   EXPECT_TRUE(make_plan(site, {})->find("lb1")->entry);
 }
 
+TEST(Plan, WhatIsDeployedGoesToAllButLoadBalancers) {
+  topology::Site site = two_servers();
+  site.servers.insert(site.servers.begin(), {.name = "lb1", .address = "10.0.0.10", .roles = {Role::kLb}});
+  const auto plan = make_plan(site, {});
+  EXPECT_FALSE(plan->find("lb1")->releases);
+  EXPECT_TRUE(plan->find("web1")->releases);
+  EXPECT_TRUE(plan->find("app1")->releases);
+}
+
 TEST(Plan, EveryMachineKnowsTheOthersAndTheDomain) {
   const std::string hosts = hosts_text(*make_plan(two_servers(), {}));
   EXPECT_THAT(hosts, HasSubstr("\n10.0.0.11 web1\n10.0.1.21 app1\n198.18.0.1 outside\n"));
