@@ -33,7 +33,10 @@ std::string local_url(std::string_view address) {
 }
 
 std::string announcement_text(const Announcement& announcement) {
-  std::string text = fmt::format("serving {}\n", fmt::join(urls_of(announcement.web), ", "));
+  std::string text =
+      announcement.web.empty() && !announcement.hop.empty()
+          ? fmt::format("serving the load balancers, on {}\n", fmt::join(announcement.hop, ", "))
+          : fmt::format("serving {}\n", fmt::join(urls_of(announcement.web), ", "));
   text += "  what runs  terrace status\n";
   if (!announcement.admin.empty())
     text += fmt::format("  metrics    http://{}/metrics\n", announcement.admin);

@@ -9,6 +9,7 @@ namespace terrace::program {
 // What `terrace up` says once the site serves.
 struct Announcement {
   std::vector<std::string> web;  // bound addresses: "127.0.0.1:8080", "[::]:80"
+  std::vector<std::string> hop;  // where load balancers reach it
   std::string admin;             // the same, of /metrics; empty without
   std::string log_folder;
 };

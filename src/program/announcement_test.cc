@@ -15,6 +15,13 @@ TEST(Announcement, SaysWhereToLook) {
             "  logs       terrace logs -f, or /srv/.terrace/log\n");
 }
 
+TEST(Announcement, OfAWebServerBehindLoadBalancersIsWhereTheyReachIt) {
+  EXPECT_EQ(announcement_text({.hop = {"10.0.0.21:7402"}, .log_folder = "/var/log/terrace"}),
+            "serving the load balancers, on 10.0.0.21:7402\n"
+            "  what runs  terrace status\n"
+            "  logs       terrace logs -f, or /var/log/terrace\n");
+}
+
 TEST(Announcement, NamesTheAddressAsABrowserOfThisMachineWould) {
   EXPECT_EQ(local_url("0.0.0.0:80"), "http://localhost");
   EXPECT_EQ(local_url("[::]:8080"), "http://localhost:8080");

@@ -154,10 +154,10 @@ void Controller::handle_complete() {
   complete_ = true;
   if (site_) want_member();
   // Who listens nowhere was drained: the controller before us did that.
+  const auto for_visitors = [](const auto& each) { return takes_visitors(each.purpose); };
   if (site_)
-    drained_ = !site_->web.listen.empty() && std::ranges::none_of(listeners_, [](const ListenerState& each) {
-      return each.purpose == Purpose::kWeb;
-    });
+    drained_ = std::ranges::any_of(addresses_of(*site_, own_entry(*site_)), for_visitors) &&
+               std::ranges::none_of(listeners_, for_visitors);
   std::vector<AdoptedInstance> all = std::exchange(adopted_, {});
   migrated_ = !all.empty() || releases_.current() != 0;
   if (!releases_readable_) find_release_that_serves(all);

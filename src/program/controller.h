@@ -32,6 +32,7 @@
 #include "program/launch.h"
 #include "program/log_keeper.h"
 #include "program/releases.h"
+#include "program/site_addresses.h"
 #include "program/site_backups.h"
 #include "program/terrace_log.h"
 #include "program/waiting.h"
@@ -189,10 +190,11 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   config::Inputs inputs_with(const HandedSecrets& secrets) const;
   void want_member();
   void restore(const Site& record, const Descriptor& text);
-  std::vector<std::string> web_addresses(const topology::Site& site) const;
+  const topology::Server* own_entry(const topology::Site& site) const;
+  std::vector<SiteAddress> wanted_addresses(const topology::Site& site) const;
   bool balances(const topology::Site& site) const;
+  bool only_balances(const topology::Site& site) const;
   void handle_standing(const BackendStanding& record);
-  std::vector<std::string> tcp_addresses(const topology::Site& site) const;
   ListenerState* listener(Purpose purpose, std::string_view requested);
   std::string listen_problem() const;
   void consider_serving();

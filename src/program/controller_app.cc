@@ -85,7 +85,7 @@ std::string instance_name(uint32_t slot) { return fmt::format("app-{}", slot + 1
 void Controller::configure_app() {
   if (!site_ || !complete_ || stopping_ || first_migration_ || !release_known_) return;
   const topology::Site site = awaits_release() ? without_release(*site_) : *site_;
-  const bool migrates = !site.app.run.empty() && !site.app.migrate.empty();
+  const bool migrates = !site.app.run.empty() && !site.app.migrate.empty() && !only_balances(site);
   if (!migrated_ && migrates && releases_.current() == 0) {
     // A restore that was cut off comes first: see release_app().
     if (backups_.restoring()) return;
@@ -98,7 +98,7 @@ void Controller::configure_app() {
 }
 
 app::LifecyclePlan Controller::plan_of(const topology::Site& site) const {
-  const int instances = topology::derive(site, machine()).instances;
+  const int instances = only_balances(site) ? 0 : topology::derive(site, machine()).instances;
   return {.instances = std::min(static_cast<uint32_t>(instances), kSlotsMax),
           .recipe = recipe_of(site),
           .start_timeout = site.app.start_timeout,

@@ -132,7 +132,7 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   std::vector<std::pair<Purpose, std::string>> fresh;
   const auto want = [&](Purpose purpose, const std::string& address) {
     const ListenerState* known = listener(purpose, address);
-    if (address.empty() || (known != nullptr && known->error == 0)) return;
+    if (known != nullptr && known->error == 0) return;
     if (known == nullptr) listeners_.push_back({.purpose = purpose, .requested = address});
     listener(purpose, address)->error = 0;
     fresh.emplace_back(purpose, address);
@@ -140,9 +140,7 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
     (void)record.requested.set(address);
     tell_supervisor(record);
   };
-  for (const std::string& address : web_addresses(*site)) want(Purpose::kWeb, address);
-  want(Purpose::kAdmin, site->site.admin);
-  for (const std::string& address : tcp_addresses(*site)) want(Purpose::kTcp, address);
+  for (const SiteAddress& each : wanted_addresses(*site)) want(each.purpose, each.address);
   const auto unanswered = [&](const std::pair<Purpose, std::string>& each) {
     const ListenerState* state = listener(each.first, each.second);
     return state != nullptr && state->bound.empty() && state->error == 0;
@@ -164,27 +162,33 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   co_return false;
 }
 
-// None while visitors shall go elsewhere.
-std::vector<std::string> Controller::web_addresses(const topology::Site& site) const {
-  return drained_ || awaited_release_ ? std::vector<std::string>() : site.web.listen;
+// Of this machine; null for a site that names no servers.
+const topology::Server* Controller::own_entry(const topology::Site& site) const {
+  const auto own = own_server(site, std::string(welcome_.server.view()), own_addresses());
+  if (!own) return nullptr;
+  const auto found = std::ranges::find(site.servers, *own, &topology::Server::name);
+  return found == site.servers.end() ? nullptr : &*found;
 }
 
 // Whether this machine is one of the site's load balancers.
 bool Controller::balances(const topology::Site& site) const {
-  if (!topology::has_role(site, topology::Role::kLb)) return false;
-  const auto own = own_server(site, std::string(welcome_.server.view()), own_addresses());
-  return own && std::ranges::any_of(site.servers, [&](const topology::Server& server) {
-           return server.name == *own && topology::has_role(server, topology::Role::kLb);
-         });
+  const topology::Server* const own = own_entry(site);
+  return own != nullptr && topology::has_role(*own, topology::Role::kLb);
 }
 
-// Like those of the web none while visitors shall go elsewhere.
-std::vector<std::string> Controller::tcp_addresses(const topology::Site& site) const {
-  std::vector<std::string> addresses;
-  if (drained_ || awaited_release_ || !balances(site)) return addresses;
-  for (const topology::LbPool& pool : site.lb_pools)
-    addresses.insert(addresses.end(), pool.tcp.begin(), pool.tcp.end());
-  return addresses;
+// Such a server runs no application, and has no use for a release but its error pages.
+bool Controller::only_balances(const topology::Site& site) const {
+  const topology::Server* const own = own_entry(site);
+  return own != nullptr && topology::has_role(*own, topology::Role::kLb) &&
+         !topology::has_role(*own, topology::Role::kWeb) && !topology::has_role(*own, topology::Role::kApp);
+}
+
+// None for visitors while they shall go elsewhere.
+std::vector<SiteAddress> Controller::wanted_addresses(const topology::Site& site) const {
+  std::vector<SiteAddress> all = addresses_of(site, own_entry(site));
+  if (drained_ || (awaited_release_ && !only_balances(site)))
+    std::erase_if(all, [](const SiteAddress& each) { return takes_visitors(each.purpose); });
+  return all;
 }
 
 std::string Controller::listen_problem() const {
@@ -193,7 +197,8 @@ std::string Controller::listen_problem() const {
     return each.purpose == Purpose::kWeb && !each.bound.empty();
   });
   for (const ListenerState& each : listeners_) {
-    if (each.error == 0 || (some_web && is_absence(each.error))) continue;
+    const bool spare = some_web && each.purpose != Purpose::kHop;
+    if (each.error == 0 || (spare && is_absence(each.error))) continue;
     problem += fmt::format("error: cannot listen on {}: {}\n", each.requested, ::strerrordesc_np(each.error));
     if (const std::string hint = hint_of(each.error); !hint.empty()) problem += "  = " + hint + "\n";
   }
@@ -201,14 +206,10 @@ std::string Controller::listen_problem() const {
 }
 
 void Controller::drop_addresses(const topology::Site& site) {
-  const std::vector<std::string> web = web_addresses(site);
-  const std::vector<std::string> tcp = tcp_addresses(site);
-  const std::vector<std::string> admin = {site.site.admin};
+  const std::vector<SiteAddress> wanted = wanted_addresses(site);
   for (const ListenerState& each : std::vector(listeners_)) {
-    const std::vector<std::string>& wanted = each.purpose == Purpose::kAdmin ? admin
-                                             : each.purpose == Purpose::kTcp ? tcp
-                                                                             : web;
-    if (std::ranges::find(wanted, each.requested) != wanted.end()) continue;
+    const SiteAddress address{.purpose = each.purpose, .address = each.requested};
+    if (std::ranges::find(wanted, address) != wanted.end()) continue;
     Unlisten record{.purpose = each.purpose};
     (void)record.requested.set(each.requested);
     tell_supervisor(record);
@@ -284,11 +285,13 @@ void Controller::restore(const Site& record, const Descriptor& text) {
 
 // Said once, when requests can be answered for the first time.
 void Controller::consider_serving() {
-  if (serving_ || !site_ || worker_site_ != version_ || awaited_release_) return;
+  if (serving_ || !site_ || worker_site_ != version_) return;
+  const bool balances_only = only_balances(*site_);
+  if (awaited_release_ && !balances_only) return;
   const bool up = std::ranges::any_of(lifecycle_.slots(), [](const app::Lifecycle::Slot& place) {
     return place.current && place.current->phase == app::MemberPhase::kUp;
   });
-  const bool has_app = !site_->app.run.empty() && !awaits_release() && !runs_without_app();
+  const bool has_app = !site_->app.run.empty() && !awaits_release() && !runs_without_app() && !balances_only;
   if (!up && has_app) return;
   serving_ = true;
   backups_.start_schedule();

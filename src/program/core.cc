@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "http/url.h"
-#include "topology/host.h"
+#include "program/core_site.h"
 
 namespace terrace::program {
 namespace {
@@ -16,7 +15,6 @@ constexpr int kTicksPerFlush = 2;
 constexpr Duration kIdleAtRetirement = std::chrono::seconds(15);
 // For connections that were being made when their address was given up.
 constexpr Duration kListenerLinger = std::chrono::milliseconds(100);
-constexpr size_t kHexDigits = 32;  // of a request id: 128 bits
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
 
@@ -46,36 +44,7 @@ web::Limits file_limits(const topology::Site& site, const topology::Machine& mac
   return limits;
 }
 
-// A request id that we would forward and log: short, and of harmless characters.
-bool plain_id(std::string_view id) {
-  return !id.empty() && id.size() <= 64 && std::ranges::all_of(id, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
-  });
-}
-
-// A stranger has to ask for our domain; from this machine itself any name will do,
-// so that a health check may say localhost.
-bool answers_to(const topology::Site& site, std::string_view authority, const net::Peer& peer) {
-  if (authority.empty() || peer.local || peer.ip.is_loopback()) return true;
-  return topology::is_name_of(site, http::host_of(authority));
-}
-
-monitor::ServedFrom served_from(int status, bool by_app) {
-  if (by_app) return monitor::ServedFrom::kApp;
-  if (status >= 400) return monitor::ServedFrom::kError;
-  if (status > 300 && status != 304) return monitor::ServedFrom::kRedirect;
-  return monitor::ServedFrom::kStatic;
-}
-
 }  // namespace
-
-// The site as this core serves it now; replaced as a whole by a reload.
-struct Core::ServedSite {
-  std::shared_ptr<const topology::Site> site;
-  std::unique_ptr<web::FileServer> files;
-  std::vector<net::Network> trusted;
-  uint32_t release = 0;
-};
 
 struct Core::Heard final : net::Acceptor {
   explicit Heard(const lb::Pools& of) : pools(of) {}
@@ -130,6 +99,7 @@ Core::Core(Reactor& reactor, CoreEvents& events, const Options& options, const L
       server_(reactor, *this, {}, log),
       admin_handler_(std::make_unique<AdminHandler>(events)),
       admin_server_(reactor, *admin_handler_, {}, log),
+      hop_(reactor, *this, *this, log),
       pools_(reactor, *this,
              {.number = options.index, .count = static_cast<size_t>(std::max(1, options.machine.cores))},
              log),
@@ -151,11 +121,23 @@ void Core::add_listener(const Listener& record, Descriptor socket) {
   listeners_.push_back(std::move(heard));
 }
 
+net::Acceptor& Core::acceptor_of(Heard& heard) {
+  switch (heard.purpose) {
+    case Purpose::kWeb:
+      return server_;
+    case Purpose::kAdmin:
+      return admin_server_;
+    case Purpose::kTcp:
+      return heard;
+    case Purpose::kHop:
+      return hop_;
+  }
+  return server_;
+}
+
 void Core::open_listener(Heard& heard) {
-  net::Acceptor& acceptor = heard.purpose == Purpose::kTcp     ? static_cast<net::Acceptor&>(heard)
-                            : heard.purpose == Purpose::kAdmin ? static_cast<net::Acceptor&>(admin_server_)
-                                                               : static_cast<net::Acceptor&>(server_);
-  heard.listener = std::make_unique<net::Listener>(reactor_, std::move(heard.socket), acceptor, log_);
+  heard.listener =
+      std::make_unique<net::Listener>(reactor_, std::move(heard.socket), acceptor_of(heard), log_);
   const Result<void> started = heard.listener->start();
   if (!started)
     log_.error("cannot listen", {{"address", heard.requested}, {"error", describe(started.error())}});
@@ -195,6 +177,7 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   copy_static_counters();
   static_said_ = {};
   std::swap(site_, next);
+  hop_.use_site(site);
   if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
   balance(*site, balances);
@@ -233,10 +216,22 @@ Task<health::CheckResult> Core::check_own(std::string, health::Check check) {
 
 void Core::use_credentials(std::shared_ptr<const HopCredentials> credentials) {
   credentials_ = std::move(credentials);
+  hop_.use_credentials(credentials_);
+}
+
+// What a load balancer is told that asks whether this web server is well.
+int Core::health() const {
+  const bool up = site_->site->app.run.empty() ||
+                  std::ranges::any_of(backends_.instances(), [](const std::unique_ptr<app::Instance>& one) {
+                    return one->state == app::InstanceState::kUp;
+                  });
+  return up && !drained_ && !stopping_ ? 200 : 503;
 }
 
 void Core::apply_limits(const topology::Site& site) {
-  server_.set_limits(server_limits(site, options_.machine));
+  const http::ServerLimits limits = server_limits(site, options_.machine);
+  server_.set_limits(limits);
+  hop_.set_limits(limits);
   proxy_.set_options(proxy_options(site, held_));
   backends_.set_limits({.connections_max = share(site.app.connections_max, options_.machine.cores),
                         .queue_max = share(site.app.queue, options_.machine.cores)});
@@ -251,6 +246,7 @@ void Core::drain(bool drains) {
   if (drained_ == drains) return;
   drained_ = drains;
   server_.set_closing(drains);
+  hop_.set_closing(drains);
   ++drains_;
   if (drains) scope_.spawn(end_idle_of_drain(drains_));
 }
@@ -269,6 +265,7 @@ void Core::update_instance(const app::InstanceUpdate& update) { backends_.update
 void Core::stop(Duration limit) {
   if (std::exchange(stopping_, true)) {
     pools_.hasten(limit);
+    hop_.hasten(limit);
     return server_.hasten(limit);
   }
   scope_.spawn(run_stop(Duration::zero(), limit));
@@ -283,7 +280,11 @@ Task<void> Core::run_stop(Duration idle, Duration limit) {
   const Time end = reactor_.now() + limit;
   for (std::unique_ptr<Heard>& heard : listeners_) scope_.spawn(close_listener(std::move(heard)));
   listeners_.clear();
+  // Both at once: the one of them that is done waits for the other.
+  Scope hop;
+  hop.spawn(hop_.drain(limit));
   co_await server_.drain(idle, limit);
+  co_await hop.join();
   co_await admin_server_.drain(Duration::zero(), std::chrono::milliseconds(100));
   co_await watches_.close();
   co_await pools_.close(std::max(end - reactor_.now(), Duration::zero()));
@@ -309,9 +310,13 @@ Task<void> Core::run_ticks() {
 void Core::copy_counters() {
   monitor::RequestMetrics& requests = metrics_.requests;
   const http::Server::Metrics& server = server_.metrics();
-  requests.connections_accepted.add(server.connections.get() - requests.connections_accepted.get());
-  requests.connections_refused.add(server.connections_refused.get() - requests.connections_refused.get());
-  requests.connections.add(server.connections_open.get() - requests.connections.get());
+  const http::Http2Server::Metrics& hop = hop_.metrics();
+  const auto sum = [](auto& into, const auto& one, const auto& other) {
+    into.add(one.get() + other.get() - into.get());
+  };
+  sum(requests.connections_accepted, server.connections, hop.connections);
+  sum(requests.connections_refused, server.connections_refused, hop.connections_refused);
+  sum(requests.connections, server.connections_open, hop.connections_open);
   requests.queue_length.add(backends_.waiting() - queued_said_);
   queued_said_ = backends_.waiting();
   const app::ProxyMetrics& proxy = backends_.metrics();
@@ -320,7 +325,7 @@ void Core::copy_counters() {
   requests.retries.add(proxy.retries.get() - requests.retries.get());
   requests.tunnels.add(proxy.tunnels.get() - requests.tunnels.get());
   requests.allocations.add(FramePool::heap_allocations() + reactor_.buffers().heap_allocations() +
-                           server_.exchanges_made() - requests.allocations.get());
+                           server_.exchanges_made() + hop_.exchanges_made() - requests.allocations.get());
   copy_static_counters();
   copy_access_counters();
 }
@@ -373,125 +378,5 @@ void Core::begin_access_log() {
       access_file_.get(),
       form == topology::AccessLog::kJson ? monitor::AccessForm::kJson : monitor::AccessForm::kReadable);
 }
-
-// ---- requests -----------------------------------------------------------------
-
-Task<void> Core::handle(http::Exchange& exchange) {
-  metrics_.requests.in_flight.add();
-  web::FileServer& files = *site_->files;
-  const web::FileServer::Use use = files.use();
-  app::Outcome outcome;
-  const uint32_t release = site_->release;
-  char id_text[kHexDigits];
-  const bool trusted_peer = trusted(exchange.peer());
-  const std::string_view id = request_id(exchange, trusted_peer, id_text);
-  web::Served served = web::Served::kAnswered;
-  if (answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
-    served = co_await files.serve(exchange);
-  } else {
-    co_await files.respond_error(exchange, 421);
-  }
-  if (served == web::Served::kNotMine) {
-    outcome = co_await ask_app(exchange, files.extra_fields(), id, trusted_peer);
-    if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
-  }
-  // An instance may be of another one: it drains, or the switch came while this waited.
-  if (outcome.instance.empty()) outcome.release = release;
-  const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
-  record(exchange, served_from(exchange.status(), by_app), outcome, id);
-  metrics_.requests.in_flight.subtract();
-}
-
-// `extra`: of the site that the request began with, which a reload does not end before it.
-Task<app::Outcome> Core::ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
-                                 std::string_view request_id, bool trusted_peer) {
-  const http::UpstreamContext context{
-      .peer = exchange.peer(), .scheme = "http", .request_id = request_id, .trusted = trusted_peer};
-  return proxy_.handle(exchange, context, extra);
-}
-
-bool Core::trusted(const net::Peer& peer) const {
-  return std::ranges::any_of(site_->trusted, [&](const net::Network& one) { return one.contains(peer.ip); });
-}
-
-std::string_view Core::request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into) {
-  if (trusted_peer) {
-    const std::string_view theirs =
-        const_cast<http::Exchange&>(exchange).request().fields.value(http::HeaderId::kXRequestId);
-    if (plain_id(theirs)) return theirs;
-  }
-  static constexpr char kHex[] = "0123456789abcdef";
-  uint64_t word = 0;
-  for (size_t i = 0; i < kHexDigits; ++i) {
-    if (i % 16 == 0) word = reactor_.random().next();
-    into[i] = kHex[word & 15];
-    word >>= 4;
-  }
-  return {into.data(), kHexDigits};
-}
-
-// Who asked: the peer, or behind trusted proxies the last address in X-Forwarded-For
-// that is not one of theirs.
-net::Peer Core::client_of(http::Exchange& exchange) const {
-  net::Peer client = exchange.peer();
-  const http::Fields& fields = exchange.request().fields;
-  for (const http::Field* field = fields.end(); field != fields.begin() && trusted(client);) {
-    --field;
-    if (field->id != http::HeaderId::kXForwardedFor) continue;
-    std::string_view rest = field->value;
-    while (!rest.empty() && trusted(client)) {
-      const size_t comma = rest.rfind(',');
-      std::string_view one = rest.substr(comma == std::string_view::npos ? 0 : comma + 1);
-      rest = rest.substr(0, comma == std::string_view::npos ? 0 : comma);
-      while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
-      const Result<net::Ip> ip = net::Ip::parse(one);
-      if (!ip) return client;
-      client.ip = *ip;
-      client.local = false;
-    }
-  }
-  return client;
-}
-
-void Core::record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
-                  std::string_view request_id) {
-  const Duration duration = reactor_.now() - exchange.started();
-  monitor::RequestMetrics& metrics = metrics_.requests;
-  metrics.bytes_sent.add(exchange.body_bytes_sent());
-  metrics.bytes_received.add(exchange.body_bytes_received());
-  metrics.finished({.status = exchange.status(), .served_from = from, .duration = duration});
-  if (!access_log_) return;
-  const http::RequestHead& request = exchange.request();
-  char client[64];
-  access_log_->add({.time = reactor_.clock().wall(),
-                    .client = client_of(exchange).ip.print(client),
-                    .method = request.method_text,
-                    .host = request.authority,
-                    .target = request.target,
-                    .protocol = request.http_1_0 ? "HTTP/1.0" : "HTTP/1.1",
-                    .status = exchange.status(),
-                    .bytes_sent = exchange.body_bytes_sent(),
-                    .bytes_received = exchange.body_bytes_received(),
-                    .duration = duration,
-                    .served_from = from,
-                    .instance = outcome.instance,
-                    .release = outcome.release,
-                    .request_id = request_id,
-                    .user_agent = request.fields.value(http::HeaderId::kUserAgent),
-                    .referer = request.fields.value(http::HeaderId::kReferer)});
-}
-
-void Core::refused(int status, const char* why, const net::Peer& peer) {
-  metrics_.requests.refused(status);
-  if (!access_log_) return;
-  char client[64];
-  access_log_->add({.time = reactor_.clock().wall(),
-                    .client = peer.ip.print(client),
-                    .target = why,
-                    .status = status,
-                    .served_from = monitor::ServedFrom::kError});
-}
-
-std::string_view Core::error_page(int status) { return site_->files->error_page(status); }
 
 }  // namespace terrace::program

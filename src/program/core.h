@@ -14,6 +14,7 @@
 #include "monitor/request_metrics.h"
 #include "net/listener.h"
 #include "program/hop_credentials.h"
+#include "program/hop_server.h"
 #include "program/records.h"
 #include "topology/load.h"
 #include "topology/site.h"
@@ -41,7 +42,11 @@ class CoreEvents {
 // One core's share of the data plane: its reactor, its part of the listening
 // sockets, and the components web and app joined to one handler. Everything but
 // metrics() and access_log_counters runs on the core's own thread.
-class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb::WatchesOwner {
+class Core final : public http::Handler,
+                   HopServer::Owner,
+                   app::InstanceEvents,
+                   lb::PoolEvents,
+                   lb::WatchesOwner {
  public:
   struct Options {
     size_t index = 0;           // of this core
@@ -98,7 +103,14 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
  private:
   struct ServedSite;
   struct Heard;  // one listener
+  // How a request has come: from whoever asks, or from a load balancer of the site, which has
+  // looked at the client and said what it knows of it.
+  enum class Way : uint8_t { kDirect, kHop };
   class AdminHandler;
+
+  // HopServer::Owner
+  Task<void> handle_hop(http::Exchange& exchange) override;
+  int health() const override;
 
   // app::InstanceEvents
   void drained(uint32_t slot, uint32_t generation) override {
@@ -126,6 +138,7 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
   Task<void> end_idle_of_drain(uint32_t drain);
   Task<void> retire_site(std::unique_ptr<ServedSite> old);
   Task<void> close_listener(std::unique_ptr<Heard> heard);
+  net::Acceptor& acceptor_of(Heard& heard);
   void open_listener(Heard& heard);
   void apply_limits(const topology::Site& site);
   void balance(const topology::Site& site, bool balances);
@@ -134,11 +147,13 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
   void copy_static_counters();
   void copy_access_counters();
   bool trusted(const net::Peer& peer) const;
-  net::Peer client_of(http::Exchange& exchange) const;
-  Task<app::Outcome> ask_app(http::Exchange& exchange, std::span<const http::Field> extra,
-                             std::string_view request_id, bool trusted_peer);
+  net::Peer client_of(http::Exchange& exchange, Way way) const;
+  // As a web server of the site.
+  Task<void> answer(http::Exchange& exchange, Way way);
+  Task<app::Outcome> ask_app(http::Exchange& exchange, Way way, std::span<const http::Field> extra,
+                             std::string_view request_id);
   std::string_view request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into);
-  void record(http::Exchange& exchange, monitor::ServedFrom from, const app::Outcome& outcome,
+  void record(http::Exchange& exchange, Way way, monitor::ServedFrom from, const app::Outcome& outcome,
               std::string_view request_id);
 
   Reactor& reactor_;
@@ -152,11 +167,12 @@ class Core final : public http::Handler, app::InstanceEvents, lb::PoolEvents, lb
   http::Server server_;
   std::unique_ptr<AdminHandler> admin_handler_;
   http::Server admin_server_;
+  HopServer hop_;
   std::vector<std::unique_ptr<Heard>> listeners_;
   lb::Pools pools_;
   lb::Watches watches_;  // of the first core only
   bool balances_ = false;
-  std::shared_ptr<const HopCredentials> credentials_;  // null: none yet
+  std::shared_ptr<const HopCredentials> credentials_;  // null: none yet; as hop_ has it
   Descriptor access_file_;
   std::unique_ptr<monitor::AccessLog> access_log_;
   topology::AccessLog access_form_ = topology::AccessLog::kOff;

@@ -34,16 +34,17 @@ std::string text_of(const net::Ip& address) {
   return std::string(address.print(into));
 }
 
-bool serves_the_web(const topology::Server& server) {
-  return std::ranges::find(server.roles, topology::Role::kWeb) != server.roles.end() ||
-         std::ranges::find(server.roles, topology::Role::kLb) != server.roles.end();
+// Visitors come to the load balancers where there are some, else to the web servers.
+bool takes_visitors(const topology::Site& site, const topology::Server& server) {
+  const bool balanced = has_role(site, topology::Role::kLb);
+  return has_role(server, balanced ? topology::Role::kLb : topology::Role::kWeb);
 }
 
 Place place_of(const topology::Site& site) {
   Place place;
   for (const topology::Server& server : site.servers) {
     const Result<net::Ip> address = net::Ip::parse(server.address);
-    if (!address || !serves_the_web(server)) continue;
+    if (!address || !takes_visitors(site, server)) continue;
     place.addresses.push_back(*address);
     if (const std::string_view why = dns::why_unreachable(*address); !why.empty()) {
       place.warnings.push_back(

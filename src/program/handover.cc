@@ -78,11 +78,15 @@ Handover::Child child_of(const Json& json) {
           .told = json.at("told")};
 }
 
+Purpose purpose_of(std::string_view word) {
+  for (const Purpose purpose : {Purpose::kAdmin, Purpose::kTcp, Purpose::kHop}) {
+    if (word == word_of(purpose)) return purpose;
+  }
+  return Purpose::kWeb;
+}
+
 Handover::Socket socket_of(const Json& json) {
-  const std::string purpose = json.at("purpose");
-  return {.purpose = purpose == "admin" ? Purpose::kAdmin
-                     : purpose == "tcp" ? Purpose::kTcp
-                                        : Purpose::kWeb,
+  return {.purpose = purpose_of(json.at("purpose").get<std::string>()),
           .requested = json.at("requested"),
           .bound = json.at("bound"),
           .sockets = json.at("sockets")};

@@ -96,6 +96,8 @@ std::string_view word_of(Purpose purpose) {
       return "admin";
     case Purpose::kTcp:
       return "tcp";
+    case Purpose::kHop:
+      return "hop";
   }
   return "";
 }

@@ -26,11 +26,6 @@ bool has_served(const Folders& folders) {
          !std::filesystem::is_empty(folders.state + "/database", ignored);
 }
 
-std::string at_port(const topology::Server& server, int port) {
-  const bool v6 = server.address.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", server.address, v6 ? "]" : "", port);
-}
-
 }  // namespace
 
 Result<MemberIdentity> read_member_identity(const Folders& folders) {
@@ -86,11 +81,11 @@ std::vector<std::string> role_words(const topology::Server& server) {
 }
 
 std::string channel_address(const topology::Site& site, const topology::Server& server) {
-  return at_port(server, site.cluster.port);
+  return topology::at_port(server, site.cluster.port);
 }
 
 std::string peer_address(const topology::Site& site, const topology::Server& server) {
-  return at_port(server, site.cluster.port + 1);
+  return topology::at_port(server, site.cluster.port + 1);
 }
 
 std::string state_folder(const Folders& folders) { return cluster_folder(folders) + "/state"; }

@@ -165,8 +165,9 @@ enum class Purpose : uint32_t {
   kWeb = 0,
   kAdmin = 1,
   kTcp = 2,  // `tcp` of a pool of the load balancer
+  kHop = 3,  // `port` of [lb]: where load balancers reach a web server
 };
-// "web", "admin", "tcp".
+// "web", "admin", "tcp", "hop".
 std::string_view word_of(Purpose purpose);
 
 // A listening socket: non-blocking, listening already. To the worker it comes with

@@ -354,6 +354,7 @@ void Supervisor::handle_serving(const Serving& record) {
   Announcement announcement{.log_folder = parts_.folders.log};
   for (const Listeners::Held& held : listeners_.held()) {
     if (held.purpose == Purpose::kWeb) announcement.web.push_back(held.bound);
+    if (held.purpose == Purpose::kHop) announcement.hop.push_back(held.bound);
     if (held.purpose == Purpose::kAdmin) announcement.admin = held.bound;
   }
   print(announcement_text(announcement));

@@ -228,7 +228,9 @@ std::vector<Field> release_fields(AppTable& app) {
 std::vector<Field> file_fields(WebTable& web) {
   return {
       {.name = "listen",
-       .about = "Addresses with ports to serve on. Port 0 takes any free one.",
+       .about =
+           "Addresses with ports to serve visitors on. Where a server has the role `lb`, only such servers "
+           "open them. Port 0 takes any free one.",
        .slot = &web.listen,
        .form = listen(),
        .minimum = 1,

@@ -1,7 +1,5 @@
 #include "topology/pools.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 
@@ -9,11 +7,8 @@ namespace terrace::topology {
 namespace {
 
 PoolMember member_of(const Site& site, const Server& server) {
-  const bool v6 = server.address.find(':') != std::string::npos;
-  return {.name = server.name,
-          .address = fmt::format("{}:{}", v6 ? "[" + server.address + "]" : server.address, site.lb.port),
-          .weight = server.weight,
-          .own = true};
+  return {
+      .name = server.name, .address = at_port(server, site.lb.port), .weight = server.weight, .own = true};
 }
 
 PoolMember member_of(const LbBackend& backend) {

@@ -190,5 +190,7 @@ struct Site {
 // Whether this server has the role; any of the site.
 bool has_role(const Server& server, Role role);
 bool has_role(const Site& site, Role role);
+// Its address with a port: "10.0.0.21:7402", "[2001:db8::21]:7402".
+std::string at_port(const Server& server, int port);
 
 }  // namespace terrace::topology
