@@ -116,8 +116,11 @@ class Http2Echo final : public Handler {
 // A server of HTTP/2 in the clear on a thread of its own.
 class LiveHttp2Server {
  public:
-  explicit LiveHttp2Server(const Http2Server::Limits& limits)
-      : reactor_(Reactor::create(clock_, {}).value()), server_(*reactor_, echo, limits, log_) {
+  explicit LiveHttp2Server(const Http2Server::Limits& limits) : LiveHttp2Server(limits, nullptr) {}
+  // With a handler of the caller's, which outlives it.
+  LiveHttp2Server(const Http2Server::Limits& limits, Handler* handler)
+      : reactor_(Reactor::create(clock_, {}).value()),
+        server_(*reactor_, handler != nullptr ? *handler : echo, limits, log_) {
     FreePort free;
     port = free.port;
     listener_ = std::make_unique<net::Listener>(*reactor_, std::move(free.socket), server_, log_);
