@@ -138,6 +138,12 @@ def test_the_records_are_printed_as_a_table_and_as_json(dns):
     assert [each["type"] for each in answer["records"]] == ["A", "CNAME", "CAA"]
 
 
+def test_behind_load_balancers_the_records_lead_to_them_alone(dns):
+    two = 'lb1 = { address = "203.0.113.8", roles = ["lb"] }\nlb2 = { address = "203.0.113.9", roles = ["lb"] }\n'
+    answer = json.loads(dns("--json", site=SITE + two).stdout)
+    assert next(each for each in answer["records"] if each["type"] == "A")["values"] == ["203.0.113.8", "203.0.113.9"]
+
+
 @pytest.mark.parametrize("address, said", [("10.0.0.5", "private"), ("127.0.0.1", "loopback"), ("fd00::5", "private")])
 def test_an_address_that_nobody_reaches_is_said_to_be_one(dns, address, said):
     done = dns(site=SITE.replace("203.0.113.7", address))
