@@ -70,6 +70,8 @@ class Http2Echo final : public Handler {
     ResponseHead head;
     head.status = request.path == "/204" ? 204 : 200;
     head.fields.add({"Content-Type", "text/plain", HeaderId::kContentType, false});
+    const std::string id = std::to_string(handled);
+    if (request.path == "/id") head.fields.add({"X-Request-Id", id, HeaderId::kXRequestId, false});
     if (request.path == "/pieces") {
       exchange.begin(head, std::nullopt);
       (void)co_await exchange.write(text);

@@ -49,6 +49,34 @@ TEST_F(Http2ServerTest, AnswersManyStreamsOfOneConnection) {
   }
 }
 
+// The names of a block's fields that take no place in the table of HPACK.
+std::string not_indexed(nghttp2_hd_inflater* inflater, const std::string& block) {
+  std::string names;
+  const auto* at = reinterpret_cast<const uint8_t*>(block.data());
+  const uint8_t* const end = at + block.size();
+  for (int flags = 0; (flags & NGHTTP2_HD_INFLATE_FINAL) == 0;) {
+    nghttp2_nv field{};
+    const ssize_t n = nghttp2_hd_inflate_hd2(inflater, &field, &flags, at, static_cast<size_t>(end - at), 1);
+    if (n < 0) return "broken";
+    at += n;
+    const bool kept_out =
+        (flags & NGHTTP2_HD_INFLATE_EMIT) != 0 && (field.flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
+    if (kept_out) names.append(reinterpret_cast<const char*>(field.name), field.namelen).append(" ");
+  }
+  nghttp2_hd_inflate_end_headers(inflater);
+  return names;
+}
+
+TEST_F(Http2ServerTest, NumbersOfRequestsPushNothingOutOfTheTable) {
+  nghttp2_hd_inflater* inflater = nullptr;
+  ASSERT_EQ(nghttp2_hd_inflate_new(&inflater), 0);
+  for (const uint32_t stream : {1u, 3u}) {
+    client_.send(headers(stream, request("GET", "/id")));
+    EXPECT_EQ(not_indexed(inflater, client_.next(kHeaders).payload), "x-request-id ");
+  }
+  nghttp2_hd_inflate_del(inflater);
+}
+
 TEST_F(Http2ServerTest, ReadsBodiesOfKnownAndOfUnknownLength) {
   client_.send(headers(1, request("POST", "/", {{"content-length", "3"}}), 0) +
                frame(kData, kEndStream, 1, "abc"));

@@ -36,13 +36,13 @@ bool owned_by_protocol(const Field& field) {
 // The fields of one head as nghttp2 takes them; it copies them, names in lower case.
 class Pairs {
  public:
-  void add(std::string_view name, std::string_view value) {
+  void add(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
     nghttp2_nv& pair = pairs_[count_++];
     pair.name = bytes(name);
     pair.namelen = name.size();
     pair.value = bytes(value);
     pair.valuelen = value.size();
-    pair.flags = NGHTTP2_NV_FLAG_NONE;
+    pair.flags = flags;
   }
   void add_length(uint64_t length) {
     const auto [end, error] = std::to_chars(digits_.data(), digits_.data() + digits_.size(), length);
@@ -54,13 +54,18 @@ class Pairs {
   }
   void add_all(const Fields& fields) {
     for (const Field& field : fields) {
-      if (!owned_by_protocol(field)) add(field.name, field.value);
+      if (!owned_by_protocol(field)) add(field.name, field.value, table_flags(field));
     }
   }
   const nghttp2_nv* data() const { return pairs_.data(); }
   size_t size() const { return count_; }
 
  private:
+  // What is another value each time would push the others out of the table (RFC 7541
+  // section 2.3.2), and cost both sides an entry.
+  static uint8_t table_flags(const Field& field) {
+    return field.id == HeaderId::kXRequestId ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+  }
   static uint8_t* bytes(std::string_view text) {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
   }

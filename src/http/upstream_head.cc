@@ -117,7 +117,8 @@ bool upstream_fields(const RequestHead& request, const UpstreamContext& context,
     const size_t end = rest.find(kEnd);
     if (fields.size() == Fields::kMax) return false;
     const std::string_view value = rest.substr(name + kBetween.size(), end - name - kBetween.size());
-    fields.add({rest.substr(0, name), value, HeaderId::kOther, false});
+    const std::string_view text = rest.substr(0, name);
+    fields.add({text, value, header_id(text), false});
     rest.remove_prefix(end + kEnd.size());
   }
   return true;
