@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <semaphore>
 
 #include "http/http2_live_test.h"
 #include "http/relay.h"
@@ -169,6 +170,48 @@ struct OverHttp1 {
 struct OverHttp2 {
   using Front = Http2Front;
   using Connection = ScriptedHttp2;
+};
+
+inline constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+// Clients of HTTP/1.1, a front, and one scripted backend over each kind of request.
+template <class Kind>
+class RelayTest : public testing::Test {
+ protected:
+  using Connection = typename Kind::Connection;
+  using Script = std::function<void(Connection&)>;
+
+  // Starts the front; `limits` are those towards clients.
+  void start(Script script, const RelayOptions& options = patient(), const ServerLimits& limits = {}) {
+    backend_ = std::make_unique<ScriptedBackend<Connection>>(std::move(script));
+    server_ = std::make_unique<LiveServer>(limits, [&](Reactor&) {
+      return std::make_unique<typename Kind::Front>(
+          FrontOptions{.port = backend_->port, .report = report_, .relay = options});
+    });
+  }
+  static RelayOptions patient() {
+    return {.response_timeout = std::chrono::seconds(5), .progress_max = std::chrono::seconds(5)};
+  }
+  // Asks, and reads the answer up to the end of the connection.
+  std::string ask(std::string_view bytes) {
+    RawClient client(server_->port);
+    client.send(bytes);
+    client.end();
+    return client.read_all();
+  }
+  // One exchange with this script: how it ended.
+  Ended end_of(std::string_view request, Script script, const RelayOptions& options = patient()) {
+    start(std::move(script), options);
+    answer_ = ask(request);
+    return ended();
+  }
+  Ended ended() { return report_.endings.next(); }
+
+  FrontReport report_;
+  std::string answer_;
+  std::counting_semaphore<> go_{0};  // the script may go on
+  std::unique_ptr<ScriptedBackend<Connection>> backend_;
+  std::unique_ptr<LiveServer> server_;
 };
 
 }  // namespace terrace::http

@@ -2,16 +2,12 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include <semaphore>
-
 #include "http/relay_front_test.h"
 
 namespace terrace::http {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 using Script = std::function<void(ScriptedHttp2&)>;
 
