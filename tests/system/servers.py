@@ -56,6 +56,8 @@ class Servers(dict):
         entries = "\n".join("%s = { address = %s, roles = %s }"
                             % (name, json.dumps(address), json.dumps((roles or {}).get(name, ["web", "app"])))
                             for name, address in self.addresses.items())
+        # Then visitors are answered once a load balancer and a web server are there.
+        self.balanced = any("lb" in of_one for of_one in (roles or {}).values())
         self.text = TEXT.format(port=self.port, cluster=cluster, servers=entries)
         for name in names:
             self[name] = make_site(start=False, text="", user=user)
@@ -70,7 +72,7 @@ class Servers(dict):
         site = self[name]
         site.file.write_text(self.text)
         site.arguments = ["--server", name]
-        site.start()
+        site.start(wait=not self.balanced)
         site.wait_for_log("listening for the other servers")
 
     def token(self, of: str, on: str, *more: str) -> dict:
@@ -82,7 +84,7 @@ class Servers(dict):
         return done
 
     def start(self, name: str):
-        self[name].start()
+        self[name].start(wait=not self.balanced)
         self[name].wait_for_log("listening for the other servers")
 
     def status(self, on: str) -> dict:
