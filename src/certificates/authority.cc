@@ -116,6 +116,7 @@ bool set_subject(x509_st* certificate, std::string_view site, const Subject& sub
   std::ranges::sort(roles);
   bool set = add_name(name, NID_organizationName, site) && add_name(name, NID_commonName, subject.server);
   for (const std::string& role : roles) set = set && add_name(name, NID_organizationalUnitName, role);
+  if (subject.use == Use::kTraffic) set = set && add_name(name, NID_title, kTrafficMark);
   return set;
 }
 

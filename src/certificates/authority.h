@@ -27,6 +27,7 @@ struct Subject {
   // Further DNS names, for programs beside ours that let in by name and not by role:
   // etcd's --peer-cert-allowed-hostname.
   std::vector<std::string> names;
+  Use use = Use::kServer;
 };
 
 // A request for a certificate as it comes from outside: the public key of somebody

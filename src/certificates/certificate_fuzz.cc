@@ -29,7 +29,11 @@ void check_stranger(std::string_view der) {
   static const auto of_site =
       Verifier::of_site(Bundle::parse(authority.certificate_pem()).value(), {}, clock).value();
   static const auto pinned = Verifier::pinned(authority.fingerprint(), clock);
+  static const auto of_traffic =
+      Verifier::of_site(Bundle::parse(authority.certificate_pem()).value(), {}, clock, {.use = Use::kTraffic})
+          .value();
   const std::string_view shown[] = {der, der};
+  ASSERT(!of_traffic->check({.certificates_der = shown}));
   ASSERT(!of_site->check({.certificates_der = shown}));
   ASSERT(!pinned->check({.certificates_der = shown, .is_server = true}));
 }

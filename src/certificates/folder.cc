@@ -59,6 +59,14 @@ Result<void> Folder::write_certificate(std::string_view pem) const {
   return write_file(certificate_path(), pem, kPublic);
 }
 
+Result<void> Folder::write_pair(std::string_view certificates_pem, const PrivateKey& key) const {
+  if (!belong_together(certificates_pem, key)) return not_a_pair();
+  const Result<std::string> text = key.pem();
+  if (!text) return std::unexpected(text.error());
+  if (Result<void> written = write_file(key_path(), *text, kSecret); !written) return written;
+  return write_file(certificate_path(), certificates_pem, kPublic);
+}
+
 Result<void> Folder::write_trust(const Bundle& bundle) const {
   return write_file(trust_path(), bundle.pem(), kPublic);
 }

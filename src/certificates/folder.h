@@ -15,8 +15,9 @@ namespace terrace::certificates {
 // keys for their owner's eyes alone (0600), so that a power cut leaves the old one or
 // the new one. Calls block on the disk.
 //
-//   server.key     made once on this server; a renewal keeps it, so that certificate
-//                  and key, which etcd reads too, can never be of two pairs
+//   server.key     made once on this server; a renewal of a server's certificate keeps it,
+//                  so that certificate and key, which etcd reads too, can never be of two
+//                  pairs
 //   server.crt     the certificate, and its authority's behind it
 //   trust.pem      the authorities that are trusted
 //   authority.pem  on two servers: certificate and key of the authority, in one file
@@ -41,6 +42,9 @@ class Folder {
   Result<PrivateKey> key() const;
   // Refuses a certificate that is not for the key in this folder.
   Result<void> write_certificate(std::string_view pem) const;
+  // A certificate with another key than before. A power cut in between leaves two that do not
+  // belong together: own() is kInvalid then, and another pair has to be made.
+  Result<void> write_pair(std::string_view certificates_pem, const PrivateKey& key) const;
   Result<void> write_trust(const Bundle& bundle) const;
   // kNotFound where the server has none yet.
   Result<Own> own() const;

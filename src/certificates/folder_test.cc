@@ -53,6 +53,26 @@ TEST_F(FolderTest, ACertificateIsTakenOnlyForTheKey) {
   EXPECT_TRUE(folder.own()) << "the refused ones changed nothing";
 }
 
+TEST_F(FolderTest, APairIsWrittenWithAKeyOfItsOwn) {
+  const Folder folder = Folder::open(path_).value();
+  for (int i = 0; i < 2; ++i) {
+    const PrivateKey key = PrivateKey::make().value();
+    ASSERT_TRUE(folder.write_pair(signed_for(key), key));
+    EXPECT_EQ(folder.own()->key_pem, key.pem().value());
+  }
+  EXPECT_EQ(mode(folder.key_path()), 0600u);
+  EXPECT_FALSE(folder.write_pair(signed_for(PrivateKey::make().value()), PrivateKey::make().value()));
+  EXPECT_TRUE(folder.own()) << "the refused one changed nothing";
+}
+
+TEST_F(FolderTest, HalfOfAPairIsNone) {
+  const Folder folder = Folder::open(path_).value();
+  const PrivateKey key = PrivateKey::make().value();
+  ASSERT_TRUE(folder.write_pair(signed_for(key), key));
+  ASSERT_TRUE(write_file(folder.key_path(), PrivateKey::make()->pem().value(), 0600));
+  EXPECT_EQ(folder.own().error().code, Code::kInvalid);
+}
+
 TEST_F(FolderTest, TheAuthorityIsOneSecretFile) {
   const Folder folder = Folder::open(path_).value();
   EXPECT_EQ(folder.authority().error().code, Code::kNotFound);

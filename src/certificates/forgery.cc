@@ -51,6 +51,7 @@ Holder forge(const Forgery& forgery) {
   ASN1_INTEGER_set(X509_get_serialNumber(x509), 4711);
   add_name(X509_get_subject_name(x509), NID_organizationName, forgery.site);
   add_name(X509_get_subject_name(x509), NID_commonName, forgery.server);
+  for (const std::string& title : forgery.titles) add_name(X509_get_subject_name(x509), NID_title, title);
   X509_set_issuer_name(x509, X509_get_subject_name(issuer));
   ASN1_TIME_set(X509_getm_notBefore(x509), std::chrono::system_clock::to_time_t(forgery.not_before));
   ASN1_TIME_set(X509_getm_notAfter(x509), std::chrono::system_clock::to_time_t(forgery.not_after));

@@ -10,6 +10,7 @@ namespace terrace::certificates {
 struct Forgery {
   std::string site = "site-1";
   std::string server = "web2";
+  std::vector<std::string> titles = {};  // what it says of its use
   WallTime not_before;
   WallTime not_after;
   const char* constraints = "critical,CA:FALSE";

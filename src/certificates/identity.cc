@@ -15,6 +15,12 @@ namespace terrace::certificates {
 namespace {
 
 constexpr int kSerialBytesMax = 16;
+// The part of the subject that says what a certificate is for: `title` (RFC 4519 section
+// 2.38), the function of whom it names. Versions that know of one use only refuse a
+// certificate with a part that they do not know, so none of them takes it for a server's.
+constexpr int kUsePart = NID_title;
+// Site, server and use.
+constexpr int kPartsBesideRoles = 3;
 // WallTime counts nanoseconds and ends in the year 2262.
 constexpr time_t kSecondsMax = 9'000'000'000;
 
@@ -32,10 +38,11 @@ std::optional<std::string> value_of(const X509_NAME_ENTRY* entry) {
   return text;
 }
 
-// Site, server and roles; each part has its place, and no other part is there.
+// Site, server, roles, and the use unless it is that of a server; each part has its place,
+// and no other part is there.
 bool read_name(X509_NAME* name, Identity& into) {
   const int parts = X509_NAME_entry_count(name);
-  if (parts > static_cast<int>(kRolesMax) + 2) return false;
+  if (parts > static_cast<int>(kRolesMax) + kPartsBesideRoles) return false;
   for (int i = 0; i < parts; ++i) {
     const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, i);
     std::optional<std::string> value = value_of(entry);
@@ -47,12 +54,14 @@ bool read_name(X509_NAME* name, Identity& into) {
       into.server = std::move(*value);
     } else if (kind == NID_organizationalUnitName) {
       into.roles.push_back(std::move(*value));
+    } else if (kind == kUsePart && into.use == Use::kServer && *value == kTrafficMark) {
+      into.use = Use::kTraffic;
     } else {
       return false;
     }
   }
   const bool sorted = std::ranges::is_sorted(into.roles);
-  return sorted && !into.site.empty() && !into.server.empty();
+  return sorted && into.roles.size() <= kRolesMax && !into.site.empty() && !into.server.empty();
 }
 
 bool read_serial(x509_st* certificate, std::string& into) {

@@ -22,6 +22,8 @@ inline constexpr std::chrono::hours kLifeDefault{72};
 inline constexpr std::chrono::hours kLifeMax{24 * 90};
 inline constexpr size_t kNameBytesMax = 63;
 inline constexpr size_t kRolesMax = 16;
+// The `title` in the subject of a certificate for traffic; a server's has none.
+inline constexpr std::string_view kTrafficMark = "traffic";
 
 // SHA-256 of a certificate's DER.
 struct Fingerprint {
@@ -37,13 +39,22 @@ Fingerprint fingerprint_of(std::string_view der);
 // Names of sites, servers and roles in certificates: letters, digits, `-`, `_`, `.`.
 bool is_name(std::string_view text);
 
+// What a certificate is good for. A server has one of each, with a key of its own: that of
+// the traffic lies in the process that strangers' bytes come to, and whoever takes that one
+// over shall not speak with the other servers in the server's name.
+enum class Use : uint8_t {
+  kServer,   // the channels on which servers of a site direct each other
+  kTraffic,  // visitors' requests, from a load balancer to a web server
+};
+
 // Who a certificate says its owner is, as the site's authority has put it. It holds
 // for a peer only when a Verifier has let the certificate pass.
 struct Identity {
   std::string site;
   std::string server;
   std::vector<std::string> roles;  // sorted
-  std::string serial;              // 32 lower-case hexadecimal digits
+  Use use = Use::kServer;
+  std::string serial;  // 32 lower-case hexadecimal digits
   WallTime issued;
   WallTime expires;
   Fingerprint fingerprint;

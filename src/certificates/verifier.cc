@@ -137,6 +137,12 @@ Result<Bundle> Bundle::parse(std::string_view pem) {
   return bundle;
 }
 
+std::optional<Fingerprint> signer_of(std::string_view certificates_pem) {
+  const Result<std::vector<CertificateHandle>> all = parse_pem(certificates_pem, net::kPeerCertificatesMax);
+  if (!all || all->size() < 2) return std::nullopt;
+  return fingerprint_of(der_of((*all)[1].get()));
+}
+
 bool Bundle::trusts(const Fingerprint& authority) const {
   return std::ranges::find(fingerprints_, authority) != fingerprints_.end();
 }
@@ -189,13 +195,14 @@ struct Verifier::Trust {
 };
 
 Result<std::shared_ptr<const Verifier>> Verifier::of_site(const Bundle& bundle, Revocations revocations,
-                                                          const Clock& clock) {
+                                                          const Clock& clock, Wanted wanted) {
   const Result<std::vector<CertificateHandle>> authorities = parse_pem(bundle.pem(), kAuthoritiesMax);
   if (!authorities) return std::unexpected(authorities.error());
   std::shared_ptr<Verifier> made(new Verifier(clock));
   made->trust_ = Trust::make(*authorities);
   if (!made->trust_) return fail(Code::kLimit, "authorities", "no memory");
   made->revocations_ = std::move(revocations);
+  made->wanted_ = std::move(wanted);
   return made;
 }
 
@@ -241,7 +248,9 @@ std::expected<Identity, Reason> Verifier::check_with(const Trust& trust, const n
   if (!shown.expected_name.empty() && identity->server != shown.expected_name) {
     return std::unexpected(Reason::kWrongServer);
   }
+  if (identity->use != wanted_.use) return std::unexpected(Reason::kWrongUse);
   if (revocations_.contains(*identity)) return std::unexpected(Reason::kRevoked);
+  if (!wanted_.role.empty() && !identity->has_role(wanted_.role)) return std::unexpected(Reason::kWrongRole);
   return std::move(*identity);
 }
 

@@ -41,6 +41,10 @@ class Bundle {
   std::vector<Fingerprint> fingerprints_;
 };
 
+// Who has signed what a server sends: the authority whose certificate stands behind its own.
+// Nothing where none does.
+std::optional<Fingerprint> signer_of(std::string_view certificates_pem);
+
 // Certificates that hold no more although they have not ended. By serial number, with
 // the end of each: an entry is needed only until then. And by server: all certificates
 // of it that were issued up to that time, of whatever number.
@@ -77,15 +81,21 @@ enum class Reason : uint8_t {
 // For a log: "the certificate has expired, or a clock is wrong".
 const char* text_of(Reason reason);
 
+// What a certificate of the site has to be good for.
+struct Wanted {
+  Use use = Use::kServer;
+  std::string role = {};  // "web"; empty: any
+};
+
 // Decides over the certificate that a peer shows. Immutable, for all cores; asks the
 // clock at each decision. New revocations or authorities: a new verifier.
 class Verifier final : public net::PeerVerifier {
  public:
-  // Every server of the site but the revoked ones.
+  // Every server of the site but the revoked ones, with a certificate for this use and no other.
   static Result<std::shared_ptr<const Verifier>> of_site(const Bundle& bundle, Revocations revocations,
-                                                         const Clock& clock);
-  // For a server that joins: it knows of the site only the fingerprint of the
-  // authority. The peer must send the authority's certificate with its own.
+                                                         const Clock& clock, Wanted wanted = {});
+  // For a server that joins, towards another's certificate as a server: it knows of the site only the
+  // fingerprint of the authority. The peer must send the authority's certificate with its own.
   static std::shared_ptr<const Verifier> pinned(const Fingerprint& authority, const Clock& clock);
 
   std::expected<Identity, Reason> check(const net::PeerShown& shown) const;
@@ -100,6 +110,7 @@ class Verifier final : public net::PeerVerifier {
   std::shared_ptr<const Trust> trust_;
   std::optional<Fingerprint> pinned_;
   Revocations revocations_;
+  Wanted wanted_;
 };
 
 }  // namespace terrace::certificates

@@ -15,6 +15,9 @@ struct HopCredentials {
   std::shared_ptr<const net::TlsContext> serving;  // for those who come: load balancers of the site
   std::shared_ptr<const net::TlsContext> asking;   // towards web servers of the site
   std::string server;                              // our name in [servers]
+  std::string serial;                              // of our certificate, for logs
+  size_t authorities = 0;                          // trusted, for logs; and
+  size_t revoked = 0;                              // serial numbers that are refused
   std::string sticky_secret;                       // of the site, 32 bytes; empty: not known yet
 };
 

@@ -40,6 +40,8 @@ Member::Member(Reactor& reactor, Log& log)
       address_changed_(reactor),
       secrets_changed_(reactor),
       renew_now_(reactor),
+      renew_traffic_now_(reactor),
+      worker_news_(reactor),
       authority_changed_(reactor) {}
 
 Result<void> Member::start() {
@@ -69,6 +71,8 @@ Task<void> Member::read_supervisor() {
 void Member::handle(Received& received) {
   if (const auto welcome = received.as<Welcome>()) return handle_welcome(*welcome);
   if (const auto site = received.as<Site>()) return handle_site(*site, received.take_descriptor());
+  if (const auto peer = received.as<Peer>(); peer && peer->with == Process::kWorker)
+    return take_worker(received.take_descriptor());
   log_.error("a record of unknown kind", {{"kind", static_cast<int64_t>(received.kind())}});
 }
 
@@ -117,6 +121,9 @@ Task<void> Member::live() {
   scope_.spawn(follow_shared());
   scope_.spawn(keep_listening());
   scope_.spawn(keep_certificate());
+  take_traffic();
+  scope_.spawn(keep_traffic());
+  scope_.spawn(keep_worker_told());
   scope_.spawn(keep_authority());
   scope_.spawn(keep_secrets());
   scope_.spawn(follow_site());
@@ -130,7 +137,7 @@ bool Member::use_site(std::string text) {
   site_text_ = std::move(text);
   site_changed_.ring();
   address_changed_.ring();
-  renew_now_.ring();
+  look_at_certificates();
   end_unlisted();
   if (state_) use_servers();
   return true;

@@ -140,14 +140,18 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
 
   // member_certificates.cc: certificates, revocations, the authority's key
   Result<std::string> sign(const certificates::Request& request, const topology::Server& server,
-                           std::chrono::milliseconds life, IssuedCertificate& issued) const;
+                           std::chrono::milliseconds life, IssuedCertificate& issued,
+                           certificates::Use use = certificates::Use::kServer) const;
   std::chrono::milliseconds certificate_life() const;
   Task<void> keep_certificate();
   bool certificate_is_outdated() const;
+  bool has_other_roles(const certificates::Identity& identity) const;
   std::string own_signer() const;
   std::vector<std::string> signers() const;
   Task<std::string> renew();
-  Task<std::string> issue(std::string server, std::string request, std::string& certificate);
+  Task<std::string> obtain(std::string request, certificates::Use use, std::string& certificate);
+  Task<std::string> issue(std::string server, std::string request, certificates::Use use,
+                          std::string& certificate);
   Task<std::string> answer_renew(PeerTalk& talk);
   Task<std::string> answer_authority_key(PeerTalk& talk);
   void take_authority(const std::string& text, cluster::Version version);
@@ -160,6 +164,20 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_revoke(std::string line, Conversation& conversation);
   Task<bool> sees_revoked(std::string server, WallTime when);
   Task<std::string> take_over_from(std::string server, cluster::Version seen);
+
+  // member_traffic.cc: what the worker shows to those of other servers
+  void take_traffic();
+  Task<void> keep_traffic();
+  bool traffic_is_outdated() const;
+  std::string traffic_signer() const;
+  Task<std::string> renew_traffic();
+  void look_at_certificates();
+  void take_worker(Descriptor channel);
+  void worker_has_news();
+  Task<void> keep_worker_told();
+  bool tell_worker();
+  void take_sticky(const std::string& text);
+  Task<void> make_sticky_secret();
 
   // member_ended.cc: certificates that have ended
   bool certificate_has_ended() const;
@@ -338,6 +356,13 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Alarm secrets_changed_;
   bool storing_secret_ = false;
   Alarm renew_now_;
+  std::optional<certificates::Folder> traffic_files_;
+  std::optional<certificates::Folder::Own> traffic_;  // none yet, or none of this site
+  Alarm renew_traffic_now_;
+  std::string sticky_secret_;  // of the site, in hexadecimal
+  Descriptor worker_;          // none: no worker lives
+  bool worker_told_ = true;
+  Alarm worker_news_;
   Alarm authority_changed_;
   struct Unrecorded {
     std::string server;

@@ -61,15 +61,15 @@ std::chrono::milliseconds Member::certificate_life() const { return site_->clust
 
 // Name and roles are ours to say.
 Result<std::string> Member::sign(const certificates::Request& request, const topology::Server& server,
-                                 std::chrono::milliseconds life, IssuedCertificate& issued) const {
+                                 std::chrono::milliseconds life, IssuedCertificate& issued,
+                                 certificates::Use use) const {
   const Result<net::Ip> address = net::Ip::parse(server.address);
   if (!address) return std::unexpected(address.error());
-  const certificates::Subject subject{.server = server.name,
-                                      .roles = role_words(server),
-                                      .addresses = {*address},
-                                      .names = state_ && shall_vote(server.name)
-                                                   ? std::vector<std::string>{cluster::kVoterName}
-                                                   : std::vector<std::string>{}};
+  certificates::Subject subject{
+      .server = server.name, .roles = role_words(server), .addresses = {*address}, .use = use};
+  // etcd looks at the name alone, so a certificate for traffic never has it.
+  if (use == certificates::Use::kServer && state_ && shall_vote(server.name))
+    subject.names = {std::string(cluster::kVoterName)};
   // A rotation that lost against another server's has left an authority that nobody trusts.
   const bool next = authority_value_ && authority_value_->phase == RotationPhase::kSigning &&
                     next_authority_ && next_authority_->fingerprint().print() == authority_value_->next;
@@ -80,7 +80,7 @@ Result<std::string> Member::sign(const certificates::Request& request, const top
   if (!signed_one) return signed_one;
   const Result<certificates::Identity> identity = certificates::read_identity_pem(*signed_one);
   if (!identity) return std::unexpected(identity.error());
-  issued = {.serial = identity->serial, .expires = identity->expires};
+  issued = {.serial = identity->serial, .expires = identity->expires, .use = use};
   return signed_one;
 }
 
@@ -113,23 +113,23 @@ Task<void> Member::keep_certificate() {
   }
 }
 
-bool Member::certificate_is_outdated() const {
+// Than the site file gives this server.
+bool Member::has_other_roles(const certificates::Identity& identity) const {
   const topology::Server* own = own_entry();
-  const bool other_roles = own != nullptr && role_words(*own) != own_->identity.roles;
+  return own != nullptr && role_words(*own) != identity.roles;
+}
+
+bool Member::certificate_is_outdated() const {
   const bool signing = authority_value_ && authority_value_->phase == RotationPhase::kSigning;
   const bool lacks_vote = shall_vote(identity_->server) &&
                           !certificates::has_dns_name(own_->certificates_pem, cluster::kVoterName);
-  return certificate_has_ended() || other_roles || lacks_vote ||
+  return certificate_has_ended() || has_other_roles(own_->identity) || lacks_vote ||
          (signing && own_signer() != authority_value_->next);
 }
 
-// What we send has the authority's certificate behind our own.
 std::string Member::own_signer() const {
-  constexpr std::string_view kEnd = "-----END CERTIFICATE-----\n";
-  const size_t end = own_->certificates_pem.find(kEnd);
-  if (end == std::string::npos) return "";
-  const auto behind = certificates::Bundle::parse(own_->certificates_pem.substr(end + kEnd.size()));
-  return behind ? behind->fingerprints()[0].print() : "";
+  const auto signer = certificates::signer_of(own_->certificates_pem);
+  return signer ? signer->print() : "";
 }
 
 // Whom to ask for a certificate, in this order: during a rotation who signs with the new
@@ -153,31 +153,7 @@ Task<std::string> Member::renew() {
   const Result<std::string> request = key ? key->request_pem() : std::unexpected(key.error());
   if (!request) co_return describe(request.error());
   std::string certificate;
-  std::string problem = "no server that holds the authority's key is known";
-  const std::vector<std::string> holders = signers();
-  const bool ended = certificate_has_ended();
-  for (const std::string& holder : holders) {
-    if (holder == identity_->server && authority_) {
-      if (ended) {
-        problem = co_await issue_to_ended(holder, *request, certificate);
-      } else {
-        problem = co_await issue(holder, *request, certificate);
-      }
-      if (problem.empty()) break;
-    }
-    if (holder == identity_->server) continue;
-    Asking asking{.server = holder,
-                  .message = text_of({{"request", ended ? "renew-ended" : "renew"},
-                                      {"server", identity_->server},
-                                      {"certificate_request", *request}}),
-                  .as_stranger = ended,
-                  .deadline = soon()};
-    const Result<Reply> reply = co_await ask_server(std::move(asking));
-    if (reply && is_good(reply->message))
-      certificate = value_of<std::string>(Json::parse(reply->message, nullptr, false), "certificate");
-    if (!certificate.empty()) break;
-    problem = fmt::format("{}: {}", holder, reply ? error_in(reply->message) : describe(reply.error()));
-  }
+  const std::string problem = co_await obtain(*request, certificates::Use::kServer, certificate);
   if (certificate.empty()) co_return problem;
   if (const Result<void> written = files_->write_certificate(certificate); !written)
     co_return describe(written.error());
@@ -190,10 +166,43 @@ Task<std::string> Member::renew() {
   co_return "";
 }
 
+// From whoever signs; empty, and why, when nobody does. One for traffic is for a server that
+// has a certificate of its own, by which it is known.
+Task<std::string> Member::obtain(std::string request, certificates::Use use, std::string& certificate) {
+  const bool traffic = use == certificates::Use::kTraffic;
+  const bool ended = certificate_has_ended();
+  if (traffic && ended) co_return "the certificate of the server itself has ended";
+  std::string problem = "no server that holds the authority's key is known";
+  const std::vector<std::string> holders = signers();
+  for (const std::string& holder : holders) {
+    if (holder == identity_->server && authority_) {
+      if (ended) {
+        problem = co_await issue_to_ended(holder, request, certificate);
+      } else {
+        problem = co_await issue(holder, request, use, certificate);
+      }
+      if (problem.empty()) break;
+    }
+    if (holder == identity_->server) continue;
+    Json message = {{"request", ended ? "renew-ended" : "renew"},
+                    {"server", identity_->server},
+                    {"certificate_request", request}};
+    if (traffic) message["use"] = certificates::kTrafficMark;
+    Asking asking{.server = holder, .message = text_of(message), .as_stranger = ended, .deadline = soon()};
+    const Result<Reply> reply = co_await ask_server(std::move(asking));
+    if (reply && is_good(reply->message))
+      certificate = value_of<std::string>(Json::parse(reply->message, nullptr, false), "certificate");
+    if (!certificate.empty()) break;
+    problem = fmt::format("{}: {}", holder, reply ? error_in(reply->message) : describe(reply.error()));
+  }
+  co_return problem;
+}
+
 // ---- those of others
 
 // Writes the certificate down before it is given out: what is revoked is all that there is.
-Task<std::string> Member::issue(std::string name, std::string text, std::string& certificate) {
+Task<std::string> Member::issue(std::string name, std::string text, certificates::Use use,
+                                std::string& certificate) {
   const Result<certificates::Request> request = certificates::Request::parse(text);
   if (!request) co_return describe(request.error());
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
@@ -204,12 +213,16 @@ Task<std::string> Member::issue(std::string name, std::string text, std::string&
     if (!*entry) co_return name + " is no member of the site any more";
     Result<ServerValue> value = parse_server((*entry)->value);
     if (!value) co_return describe(value.error());
-    if (value->key != request->key_hash()) co_return "it asks with another key than it has joined with";
+    const bool of_server = value->key == request->key_hash();
+    if (use == certificates::Use::kServer && !of_server)
+      co_return "it asks with another key than it has joined with";
+    // The worker holds that one.
+    if (use == certificates::Use::kTraffic && of_server) co_return "traffic has a key of its own";
     drop_ended(*value, wall());
     if (value->certificates.size() >= kCertificatesMax)
       co_return "it has asked for very many certificates; the next one when one of them has ended";
     IssuedCertificate issued;
-    Result<std::string> signed_one = sign(*request, *server, certificate_life(), issued);
+    Result<std::string> signed_one = sign(*request, *server, certificate_life(), issued, use);
     if (!signed_one) co_return describe(signed_one.error());
     value->certificates.push_back(issued);
     const cluster::Committed done =
@@ -224,9 +237,13 @@ Task<std::string> Member::issue(std::string name, std::string text, std::string&
 Task<std::string> Member::answer_renew(PeerTalk& talk) {
   const Json json = Json::parse(talk.message, nullptr, false);
   if (!authority_) co_return failure_line(identity_->server + " does not hold the authority's key");
+  const auto use = value_of<std::string>(json, "use");
+  if (!use.empty() && use != certificates::kTrafficMark)
+    co_return failure_line("this server's version of Terrace knows no certificates for that");
   std::string certificate;
-  const std::string problem = co_await issue(talk.asker.identity->server,
-                                             value_of<std::string>(json, "certificate_request"), certificate);
+  const std::string problem =
+      co_await issue(talk.asker.identity->server, value_of<std::string>(json, "certificate_request"),
+                     use.empty() ? certificates::Use::kServer : certificates::Use::kTraffic, certificate);
   if (!problem.empty()) co_return failure_line(problem);
   co_return text_of({{"ok", true}, {"certificate", certificate}});
 }
@@ -394,7 +411,7 @@ void Member::take_authority(const std::string& text, cluster::Version version) {
     log_.info("the trusted authorities have changed",
               {{"count", static_cast<int64_t>(bundle->fingerprints().size())}});
   }
-  renew_now_.ring();
+  look_at_certificates();
 }
 
 // Fetches the authority's key where we shall hold it, and carries a rotation on.
@@ -410,6 +427,7 @@ Task<void> Member::keep_authority() {
       if (!problem.empty()) log_.warning("the authority's key could not be fetched", {{"why", problem}});
     }
     co_await record_unrecorded();
+    co_await make_sticky_secret();
     co_await report_trust();
     co_await give_up_stuck_rotation();
     co_await advance_rotation();
@@ -448,8 +466,10 @@ Task<void> Member::report_trust() {
   std::vector<std::string> trusts;
   for (const certificates::Fingerprint& each : trust_->fingerprints()) trusts.push_back(each.print());
   const std::string signer = own_signer();
+  const std::string of_traffic = traffic_signer();
   const auto known = servers_.find(identity_->server);
-  if (known == servers_.end() || (known->second.trusts == trusts && known->second.signer == signer))
+  if (known == servers_.end() || (known->second.trusts == trusts && known->second.signer == signer &&
+                                  known->second.traffic_signer == of_traffic))
     co_return;
   const Result<std::optional<cluster::Entry>> entry =
       co_await state_->get(server_key(identity_->server), soon());
@@ -458,6 +478,7 @@ Task<void> Member::report_trust() {
   if (!value) co_return;
   value->trusts = trusts;
   value->signer = signer;
+  value->traffic_signer = of_traffic;
   const cluster::Committed done =
       co_await state_->put((*entry)->key, to_json(*value), (*entry)->version, soon());
   (void)done;  // keep_authority() tries again

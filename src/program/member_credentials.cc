@@ -62,6 +62,7 @@ Result<void> Member::use_credentials() {
       .listening = *listening, .asking = *asking, .server = own_->identity.server, .program = kVersion};
   stranger_ = {.listening = {}, .asking = *unnamed, .server = {}, .program = kVersion};
   channel_.use(credentials_);
+  worker_has_news();  // of authorities and revocations
   return {};
 }
 

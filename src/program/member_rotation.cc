@@ -2,8 +2,8 @@
 // serves. One server that holds the authority's key leads:
 //
 //   trusting   it has made the new one; every server trusts both. When all have said so:
-//   signing    it signs with the new one; every server gets a certificate from it. When
-//              all have said so:
+//   signing    it signs with the new one; every server gets a certificate from it, and one
+//              for traffic. When all have said so:
 //   (none)     only the new one is trusted; the other holder fetches its key.
 //
 // Each step is one compare-and-swap in the shared state, and what must not be lost is on
@@ -40,8 +40,10 @@ bool trusts_it(const ServerValue& server, const std::string& fingerprint) {
   return std::ranges::find(server.trusts, fingerprint) != server.trusts.end();
 }
 
+// Who has none for traffic, as an older version, keeps nobody from going on.
 bool is_signed_by_it(const ServerValue& server, const std::string& fingerprint) {
-  return server.signer == fingerprint;
+  const bool traffic = server.traffic_signer.empty() || server.traffic_signer == fingerprint;
+  return server.signer == fingerprint && traffic;
 }
 
 }  // namespace
@@ -52,7 +54,9 @@ Task<std::string> Member::answer_certificates(std::string, Conversation&) {
   Json servers = Json::array();
   for (const auto& [name, server] : servers_) {
     WallTime expires;
-    for (const IssuedCertificate& each : server.certificates) expires = std::max(expires, each.expires);
+    for (const IssuedCertificate& each : server.certificates) {
+      if (each.use == certificates::Use::kServer) expires = std::max(expires, each.expires);
+    }
     servers.push_back({{"name", name},
                        {"expires_seconds", std::chrono::duration<double>(expires - wall()).count()},
                        {"trusts", server.trusts},

@@ -40,7 +40,7 @@ void Member::use_servers() {
       servers.push_back({.name = server.name, .peer_url = "https://" + peer_address(site, server)});
   }
   if (!servers.empty()) state_->use(std::move(servers));
-  renew_now_.ring();
+  look_at_certificates();
 }
 
 // Now, or as soon as the state is where it belongs.
@@ -76,7 +76,7 @@ Task<void> Member::follow_shared() {
       }
     }
     use_servers();
-    shared_known_ = shared_known_ || changes->version > 0;
+    if (changes->version > 0 && !std::exchange(shared_known_, true)) worker_has_news();
     authority_changed_.ring();
   }
 }
@@ -85,6 +85,7 @@ void Member::take_shared(const cluster::Entry& entry) {
   if (entry.key == kAuthorityKey) return take_authority(entry.value, entry.version);
   if (entry.key == kRevokedKey) return take_revoked(entry.value);
   if (entry.key == kSecretsKey) return take_secrets(entry.value);
+  if (entry.key == kStickyKey) return take_sticky(entry.value);
   if (entry.key == cluster::kSiteKey) {
     const Result<cluster::SiteVersion> version = cluster::parse_site_version(entry.value);
     if (version)

@@ -8,11 +8,15 @@
 // of its kind is refused. Text is a fixed array, always ended by a zero.
 // Descriptors travel beside a record as SCM_RIGHTS, at most one each.
 //
-// Three channels:
+// Four channels:
 //  - supervisor <-> controller, worker and member: descriptor kSupervisorChannel of
 //    the started process, there from its first instruction. Its end means that the
 //    supervisor is gone: leave. The member says nothing on it: with the controller
 //    it speaks over the sockets that people use, too (control.h).
+//  - member -> worker, where there is a member: a new pair whenever either of them is
+//    started, as between controller and worker. The member then says again with which
+//    certificate, key and authorities the worker meets those of the site's other servers
+//    (TrafficCredentials); the worker keeps what it has until then. It says nothing itself.
 //  - controller <-> worker: a new pair whenever either of them is started; each
 //    receives its end in a Peer record. The controller then says everything again
 //    (Site, then one InstanceUpdate per instance); the worker keeps serving with
@@ -131,6 +135,8 @@ enum class Kind : uint32_t {
   kSecretsRead,
   // worker -> controller
   kBackendStanding,
+  // member -> worker
+  kTrafficCredentials,
 };
 
 // ---- supervisor -> controller and worker ---------------------------------
@@ -155,10 +161,13 @@ struct Welcome {
   Path log;
 };
 
-// Comes with one end of a new controller <-> worker pair; replaces the one before.
+enum class Process : uint32_t { kController = 0, kWorker = 1, kMember = 2 };
+
+// Comes with one end of a new pair that leads to this process; replaces the one before.
 struct Peer {
   static constexpr Kind kKind = Kind::kPeer;
   Kind kind = kKind;
+  Process with = Process::kController;
 };
 
 enum class Purpose : uint32_t {
@@ -213,7 +222,7 @@ struct Reload {
   int32_t system = 0;  // errno, and no descriptor, when the file cannot be opened
 };
 
-// Before each Peer: who is at its other end.
+// To the controller before each Peer: the worker at its other end.
 struct WorkerStarted {
   static constexpr Kind kKind = Kind::kWorkerStarted;
   Kind kind = kKind;
@@ -622,6 +631,19 @@ struct BackendStanding {
   int64_t since_ns = 0;  // of the monotonic clock
   Text<192> reason;
 };
+
+// ---- member -> worker --------------------------------------------------------
+
+// With what the worker shows itself to those of other servers, and whom it trusts, as
+// to_text() of traffic_credentials.h writes it, in a sealed memfd beside the record. The
+// newest holds. The server's own key is not in it: nothing that the worker knows is of use
+// on the channels between members.
+struct TrafficCredentials {
+  static constexpr Kind kKind = Kind::kTrafficCredentials;
+  Kind kind = kKind;
+};
+
+// ---- worker -> controller, continued ---------------------------------------------
 
 // All counters since the worker started.
 struct InstanceStats {

@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "certificates/hex.h"
 #include "program/json_value.h"
+#include "program/traffic_credentials.h"
 
 namespace terrace::program {
 namespace {
@@ -82,13 +84,16 @@ Result<AuthorityValue> parse_authority(std::string_view text) {
 
 std::string to_json(const ServerValue& value) {
   Json certificates = Json::array();
-  for (const IssuedCertificate& each : value.certificates)
+  for (const IssuedCertificate& each : value.certificates) {
     certificates.push_back({{"serial", each.serial}, {"expires", seconds_of(each.expires)}});
+    if (each.use == certificates::Use::kTraffic) certificates.back()["use"] = certificates::kTrafficMark;
+  }
   return text_of({{"key", value.key},
                   {"joined", seconds_of(value.joined)},
                   {"certificates", certificates},
                   {"trusts", value.trusts},
-                  {"signer", value.signer}});
+                  {"signer", value.signer},
+                  {"traffic_signer", value.traffic_signer}});
 }
 
 Result<ServerValue> parse_server(std::string_view text) {
@@ -98,11 +103,14 @@ Result<ServerValue> parse_server(std::string_view text) {
                     .joined = time_in(*json, "joined"),
                     .certificates = {},
                     .trusts = value_of<std::vector<std::string>>(*json, "trusts"),
-                    .signer = value_of<std::string>(*json, "signer")};
+                    .signer = value_of<std::string>(*json, "signer"),
+                    .traffic_signer = value_of<std::string>(*json, "traffic_signer")};
   for (const Json& each : value_of<std::vector<Json>>(*json, "certificates")) {
     if (!each.is_object()) return refuse();
-    value.certificates.push_back(
-        {.serial = value_of<std::string>(each, "serial"), .expires = time_in(each, "expires")});
+    const bool traffic = value_of<std::string>(each, "use") == certificates::kTrafficMark;
+    value.certificates.push_back({.serial = value_of<std::string>(each, "serial"),
+                                  .expires = time_in(each, "expires"),
+                                  .use = traffic ? certificates::Use::kTraffic : certificates::Use::kServer});
   }
   return value;
 }
@@ -166,6 +174,16 @@ Result<SecretVersions> parse_secret_versions(std::string_view text) {
                       .removed = value_of<bool>(each, "removed")};
   }
   return versions;
+}
+
+std::string sticky_json(std::string_view secret) { return text_of({{"secret", secret}}); }
+
+Result<std::string> parse_sticky(std::string_view text) {
+  const std::optional<Json> json = object_of(text);
+  std::string secret = json ? value_of<std::string>(*json, "secret") : "";
+  std::array<uint8_t, kStickySecretBytes> bytes{};
+  if (!certificates::read_hex(secret, bytes)) return refuse();
+  return secret;
 }
 
 }  // namespace terrace::program

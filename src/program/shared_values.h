@@ -9,6 +9,8 @@
 //   revoked         certificates that hold no more
 //   site            the applied site file
 //   secrets         which version of each secret there is; never a value
+//   sticky          what sticky sessions are signed with (lb/sticky.h); a secret, but one that
+//                   every load balancer of the site knows
 
 #include <map>
 #include <optional>
@@ -18,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "certificates/identity.h"
 
 namespace terrace::program {
 
@@ -25,6 +28,7 @@ inline constexpr std::string_view kAuthorityKey = "authority";
 inline constexpr std::string_view kRevokedKey = "revoked";
 inline constexpr std::string_view kSiteKey = "site";
 inline constexpr std::string_view kSecretsKey = "secrets";
+inline constexpr std::string_view kStickyKey = "sticky";
 std::string server_key(std::string_view server);
 std::string token_key(std::string_view id);
 
@@ -43,6 +47,7 @@ struct AuthorityValue {
 struct IssuedCertificate {
   std::string serial;
   WallTime expires;
+  certificates::Use use = certificates::Use::kServer;
 };
 
 struct ServerValue {
@@ -53,6 +58,7 @@ struct ServerValue {
   // certificate that it shows; it says so itself.
   std::vector<std::string> trusts;
   std::string signer;
+  std::string traffic_signer;  // of its certificate for traffic; empty: it has none
 };
 
 struct TokenValue {
@@ -87,6 +93,8 @@ std::string to_json(const TokenValue& value);
 std::string to_json(const RevokedValue& value);
 std::string to_json(const SiteValue& value);
 std::string to_json(const SecretVersions& versions);
+// {"secret": "…"}, of 64 hexadecimal digits.
+std::string sticky_json(std::string_view secret);
 // kInvalid when it is none.
 Result<AuthorityValue> parse_authority(std::string_view text);
 Result<ServerValue> parse_server(std::string_view text);
@@ -94,5 +102,6 @@ Result<TokenValue> parse_token(std::string_view text);
 Result<RevokedValue> parse_revoked(std::string_view text);
 Result<SiteValue> parse_site(std::string_view text);
 Result<SecretVersions> parse_secret_versions(std::string_view text);
+Result<std::string> parse_sticky(std::string_view text);
 
 }  // namespace terrace::program

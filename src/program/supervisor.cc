@@ -233,16 +233,19 @@ void Supervisor::greet(const ChildProcess& child) {
   (void)welcome.log.set(parts_.folders.log);
   if (&child == &member_) {
     tell(member_, welcome);
-    return greet_member();
+    greet_member();
+    return connect(member_, worker_);
   }
   if (&child == &worker_) {
     tell(worker_, welcome);
     greet_worker();
+    connect(member_, worker_);
   } else {
     tell(controller_, welcome);
     greet_controller();
   }
-  connect_both();
+  if (worker_.alive()) tell(controller_, WorkerStarted{.pid = worker_.pid(), .starts = worker_.starts()});
+  connect(controller_, worker_);
 }
 
 void Supervisor::greet_member() {
@@ -283,16 +286,23 @@ void Supervisor::greet_controller() {
   if (phase_ != Phase::kRunning) tell(controller_, Stop{});
 }
 
-void Supervisor::connect_both() {
-  if (!controller_.alive() || !worker_.alive()) return;
-  Result<std::pair<Descriptor, Descriptor>> ends = make_channel();
+// By a new pair of ends, of which we keep none: nothing of it has to outlive an upgrade, as
+// the next program connects the processes that it starts.
+void Supervisor::connect(ChildProcess& one, ChildProcess& other) {
+  if (!one.alive() || !other.alive()) return;
+  const Result<std::pair<Descriptor, Descriptor>> ends = make_channel();
   if (!ends) {
-    log_.error("cannot connect controller and worker", {{"error", describe(ends.error())}});
+    log_.error("cannot connect two processes of Terrace",
+               {{"one", one.name()}, {"other", other.name()}, {"error", describe(ends.error())}});
     return;
   }
-  tell(controller_, WorkerStarted{.pid = worker_.pid(), .starts = worker_.starts()});
-  tell(controller_, Peer{}, ends->first.get());
-  tell(worker_, Peer{}, ends->second.get());
+  tell(one, Peer{.with = process_of(other)}, ends->first.get());
+  tell(other, Peer{.with = process_of(one)}, ends->second.get());
+}
+
+Process Supervisor::process_of(const ChildProcess& child) const {
+  if (&child == &worker_) return Process::kWorker;
+  return &child == &member_ ? Process::kMember : Process::kController;
 }
 
 // ---- what the controller asks for

@@ -77,7 +77,8 @@ class Supervisor {
   void greet_controller();
   void greet_member();
   void say_member();
-  void connect_both();
+  void connect(ChildProcess& one, ChildProcess& other);
+  Process process_of(const ChildProcess& child) const;
 
   void read_records(ChildProcess& child);
   void handle(Received& received);

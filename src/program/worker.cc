@@ -25,6 +25,7 @@
 #include "program/privileges.h"
 #include "program/process_title.h"
 #include "program/terrace_log.h"
+#include "program/traffic_credentials.h"
 #include "program/version.h"
 #include "reactor/mailbox.h"
 #include "topology/load.h"
@@ -84,6 +85,9 @@ class Worker final : public CoreEvents {
 
   bool start_cores(const Welcome& welcome);
   void read_channel(int channel, bool supervisor);
+  void take_peer(Descriptor channel, Process with);
+  void read_member();
+  void take_credentials(const Descriptor& text);
   void handle(Received& message);
   void take_site(Received& message, const Site& record);
   void update_instance(const InstanceUpdate& record);
@@ -112,6 +116,7 @@ class Worker final : public CoreEvents {
   SystemClock clock_;
   Welcome welcome_;
   Descriptor controller_;
+  Descriptor member_;  // none where the site has one server
   Descriptor events_;
   Descriptor signals_;
   std::vector<CoreThread> cores_;
@@ -333,13 +338,52 @@ void Worker::read_channel(int channel, bool supervisor) {
   }
 }
 
+void Worker::take_peer(Descriptor channel, Process with) {
+  if (with == Process::kMember) {
+    member_ = std::move(channel);
+    return;
+  }
+  forget_together();
+  controller_ = std::move(channel);
+  say_everything_decided();
+  on_cores([](Core& core) { core.mark_instances(); });
+}
+
+// What it has said stays when it is gone.
+void Worker::read_member() {
+  for (;;) {
+    Result<Received> message = receive_record(member_.get());
+    if (!message && message.error().code != Code::kWouldBlock) member_.reset();
+    if (!message) return;
+    if (message->as<TrafficCredentials>()) {
+      take_credentials(message->take_descriptor());
+    } else {
+      log_.warning("a record of unknown kind", {{"kind", static_cast<int64_t>(message->kind())}});
+    }
+  }
+}
+
+// The contexts are made once and shared; a core that is in the middle of a handshake keeps
+// the one that it began with.
+void Worker::take_credentials(const Descriptor& text) {
+  Result<HopCredentials> made = read_hop_credentials(text.get(), clock_);
+  if (!made)
+    return log_.error(
+        "what this server shows to the site's other servers cannot be used; it keeps what it has",
+        {{"error", describe(made.error())}});
+  log_.info("new credentials for the traffic between servers",
+            {{"serial", made->serial},
+             {"authorities", static_cast<int64_t>(made->authorities)},
+             {"revoked", static_cast<int64_t>(made->revoked)}});
+  const auto credentials = std::make_shared<const HopCredentials>(*std::move(made));
+  for (const CoreThread& one : cores_)
+    submit(*one.reactor, [core = one.core.get(), credentials] { core->use_credentials(credentials); });
+}
+
 void Worker::handle(Received& message) {
   switch (message.kind()) {
     case Kind::kPeer:
-      forget_together();
-      controller_ = message.take_descriptor();
-      say_everything_decided();
-      on_cores([](Core& core) { core.mark_instances(); });
+      if (const auto record = message.as<Peer>()) take_peer(message.take_descriptor(), record->with);
       return;
     case Kind::kListener:
       if (const auto record = message.as<Listener>()) add_listener(message, *record);
@@ -581,11 +625,13 @@ int Worker::run() {
     pollfd waits[] = {{.fd = kSupervisorChannel, .events = POLLIN, .revents = 0},
                       {.fd = events_.get(), .events = POLLIN, .revents = 0},
                       {.fd = controller_.get(), .events = POLLIN, .revents = 0},
-                      {.fd = signals_.get(), .events = POLLIN, .revents = 0}};
+                      {.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                      {.fd = member_.get(), .events = POLLIN, .revents = 0}};
     ::poll(waits, std::size(waits), wait_milliseconds());
     if (clock_.now() - access_log_looked_ >= kLookInterval) look_at_access_log();
     if (waits[1].revents != 0) pass_on_what_cores_said();
     if (controller_ && waits[2].revents != 0) read_channel(controller_.get(), false);
+    if (member_ && waits[4].revents != 0) read_member();
     if (waits[0].revents != 0) read_channel(kSupervisorChannel, true);
     if (waits[3].revents != 0) read_signals();
   }
