@@ -98,7 +98,7 @@ Task<std::string> Member::make_token(std::string server, std::chrono::seconds li
         fmt::format("{0} has joined; to let another machine take its place: terrace revoke {0}", server));
   if (tokens->entries.size() >= kTokensMax)
     co_return failure_line("there are too many tokens; wait until some expire");
-  const topology::Server& own = *own_entry();
+  const topology::Server own = *own_entry();  // another version of the site may come meanwhile
   const WallTime expires = std::chrono::floor<std::chrono::seconds>(wall() + life);
   const certificates::Token token =
       certificates::Token::make(authority_->fingerprint(), net::Ip::parse(own.address).value(),
