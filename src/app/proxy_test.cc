@@ -2,12 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
-
-#include <deque>
-#include <mutex>
-
-#include "http/live_test.h"
+#include "http/scripted_server_test.h"
 
 namespace terrace::app {
 namespace {
@@ -16,6 +11,7 @@ using namespace std::chrono_literals;
 using http::FreePort;
 using http::LiveServer;
 using http::RawClient;
+using http::ScriptedServer;
 
 // The front: a handler that proxies everything to the instances it was told of.
 class Front final : public http::Handler, public InstanceEvents {
@@ -41,65 +37,6 @@ class Front final : public http::Handler, public InstanceEvents {
  private:
   Backends backends_;
   Proxy proxy_;
-};
-
-// An instance whose every answer is scripted: it accepts, reads a request head (and
-// what the script says of the body) and sends the next answer.
-class ScriptedInstance {
- public:
-  struct Answer {
-    std::string bytes;
-    bool close = false;
-    std::string read_also;  // read until this has come too, before answering
-  };
-  explicit ScriptedInstance(std::deque<Answer> answers) : answers_(std::move(answers)) {
-    port = free_.port;
-    thread_ = std::thread([this] { run(); });
-  }
-  ~ScriptedInstance() {
-    ::shutdown(free_.socket.get(), SHUT_RDWR);
-    thread_.join();
-  }
-  std::string heard() {
-    const std::lock_guard lock(mutex_);
-    return heard_;
-  }
-  uint16_t port = 0;
-
- private:
-  void run() {
-    const int flags = ::fcntl(free_.socket.get(), F_GETFL);
-    ::fcntl(free_.socket.get(), F_SETFL, flags & ~O_NONBLOCK);
-    while (!answers_.empty()) {
-      const Descriptor client(::accept(free_.socket.get(), nullptr, nullptr));
-      if (!client) return;
-      while (!answers_.empty() && answer(client.get())) {
-      }
-    }
-  }
-  bool answer(int client) {
-    std::string got;
-    const Answer& next = answers_.front();
-    while (got.find("\r\n\r\n") == std::string::npos || got.find(next.read_also) == std::string::npos) {
-      char bytes[4096];
-      const ssize_t n = ::recv(client, bytes, sizeof bytes, 0);
-      if (n <= 0) return false;
-      got.append(bytes, static_cast<size_t>(n));
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      heard_ += got;
-    }
-    const Answer script = next;
-    answers_.pop_front();
-    ::send(client, script.bytes.data(), script.bytes.size(), MSG_NOSIGNAL);
-    return !script.close;
-  }
-  FreePort free_;
-  std::deque<Answer> answers_;
-  std::mutex mutex_;
-  std::string heard_;
-  std::thread thread_;
 };
 
 class ProxyTest : public testing::Test {
@@ -146,14 +83,14 @@ constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 TEST_F(ProxyTest, RelaysRequestsOverOneConnection) {
-  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = kOk}, {.bytes = kOk}});
   add(1, instance.port);
   EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
   EXPECT_TRUE(ask(kGet).ends_with("\r\n\r\nok"));
 }
 
 TEST_F(ProxyTest, RelaysChunksAndCloseDelimitedBodies) {
-  ScriptedInstance instance(
+  ScriptedServer instance(
       {{.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
        {.bytes = "HTTP/1.0 200 OK\r\n\r\nuntil the end", .close = true}});
   add(1, instance.port);
@@ -162,7 +99,7 @@ TEST_F(ProxyTest, RelaysChunksAndCloseDelimitedBodies) {
 }
 
 TEST_F(ProxyTest, SendsABodyOnWithOneFraming) {
-  ScriptedInstance instance({{.bytes = kOk, .read_also = "abc"}, {.bytes = kOk, .read_also = "0\r\n\r\n"}});
+  ScriptedServer instance({{.bytes = kOk, .read_also = "abc"}, {.bytes = kOk, .read_also = "0\r\n\r\n"}});
   add(1, instance.port);
   ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
   ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
@@ -177,7 +114,7 @@ TEST_F(ProxyTest, SendsABodyOnWithOneFraming) {
 
 TEST_F(ProxyTest, TriesAnotherInstanceWhenOneRefuses) {
   uint16_t nobody = FreePort().port;
-  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = kOk}, {.bytes = kOk}});
   add(1, nobody);
   add(2, instance.port);
   EXPECT_TRUE(ask(kGet).ends_with("ok"));
@@ -186,23 +123,23 @@ TEST_F(ProxyTest, TriesAnotherInstanceWhenOneRefuses) {
 }
 
 TEST_F(ProxyTest, SendsAnIdempotentRequestAgainWhenItsInstanceDied) {
-  ScriptedInstance dying({{.bytes = "", .close = true}});
-  ScriptedInstance instance({{.bytes = kOk}});
+  ScriptedServer dying({{.bytes = "", .close = true}});
+  ScriptedServer instance({{.bytes = kOk}});
   add(1, dying.port);
   add(2, instance.port);
   EXPECT_TRUE(ask(kGet).ends_with("ok"));
 }
 
 TEST_F(ProxyTest, ARequestThatKillsItsInstancesIsNotSentForEver) {
-  const ScriptedInstance::Answer dies{.bytes = "", .close = true};
-  std::deque<ScriptedInstance> instances;
+  const ScriptedServer::Answer dies{.bytes = "", .close = true};
+  std::deque<ScriptedServer> instances;
   for (uint32_t i = 0; i < 2; ++i) {
-    instances.emplace_back(std::deque<ScriptedInstance::Answer>{dies, dies, dies, dies});
+    instances.emplace_back(std::deque<ScriptedServer::Answer>{dies, dies, dies, dies});
     add(i, instances.back().port);
   }
   EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 50"));
   size_t times = 0;
-  for (ScriptedInstance& one : instances) {
+  for (ScriptedServer& one : instances) {
     const std::string heard = one.heard();
     for (size_t at = heard.find("GET /a "); at != std::string::npos; at = heard.find("GET /a ", at + 1))
       ++times;
@@ -212,15 +149,15 @@ TEST_F(ProxyTest, ARequestThatKillsItsInstancesIsNotSentForEver) {
 }
 
 TEST_F(ProxyTest, AnInstanceOnItsWayOutCountsOnceHoweverManyConnectionsItBreaks) {
-  const ScriptedInstance::Answer breaks{.bytes = "", .close = true};
-  ScriptedInstance instance({{.bytes = kOk}, breaks, breaks, breaks, {.bytes = kOk}});
+  const ScriptedServer::Answer breaks{.bytes = "", .close = true};
+  ScriptedServer instance({{.bytes = kOk}, breaks, breaks, breaks, {.bytes = kOk}});
   add(1, instance.port);
   EXPECT_TRUE(ask(kGet).ends_with("ok"));
   EXPECT_TRUE(ask(kGet).ends_with("ok"));
 }
 
 TEST_F(ProxyTest, TheRestOfABodyIsNeverReadAsARequest) {
-  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = kOk}, {.bytes = kOk}});
   add(1, instance.port);
   RawClient client(server_.port);
   client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
@@ -233,7 +170,7 @@ TEST_F(ProxyTest, TheRestOfABodyIsNeverReadAsARequest) {
 }
 
 TEST_F(ProxyTest, AConnectionWhoseBodyWasCutOffIsNotUsedAgain) {
-  ScriptedInstance instance({{.bytes = kOk}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = kOk}, {.bytes = kOk}});
   add(1, instance.port);
   RawClient client(server_.port);
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n");
@@ -245,7 +182,7 @@ TEST_F(ProxyTest, AConnectionWhoseBodyWasCutOffIsNotUsedAgain) {
 }
 
 TEST_F(ProxyTest, TheTimeForAnAnswerBeginsAfterTheUpload) {
-  ScriptedInstance instance({{.bytes = kOk, .read_also = "the end"}});
+  ScriptedServer instance({{.bytes = kOk, .read_also = "the end"}});
   add(1, instance.port);
   RawClient client(server_.port);
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 17007\r\n\r\n" + std::string(5000, 'x'));
@@ -260,7 +197,7 @@ TEST_F(ProxyTest, TheTimeForAnAnswerBeginsAfterTheUpload) {
 }
 
 TEST_F(ProxyTest, SendsNoPostTwice) {
-  ScriptedInstance dying({{.bytes = "", .close = true, .read_also = "abc"}});
+  ScriptedServer dying({{.bytes = "", .close = true, .read_also = "abc"}});
   add(1, dying.port);
   const std::string answer = ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 502 ")) << answer;
@@ -271,7 +208,7 @@ TEST_F(ProxyTest, AnswerOf502ForWhatIsNotHttp) {
        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "nonsense\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"}) {
-    ScriptedInstance instance({{.bytes = bad}});
+    ScriptedServer instance({{.bytes = bad}});
     add(1, instance.port);
     EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 502 ")) << bad;
     add(1, instance.port, InstanceState::kDown);
@@ -279,7 +216,7 @@ TEST_F(ProxyTest, AnswerOf502ForWhatIsNotHttp) {
 }
 
 TEST_F(ProxyTest, ABodyThatEndsEarlyIsBrokenOff) {
-  ScriptedInstance instance(
+  ScriptedServer instance(
       {{.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", .close = true}});
   add(1, instance.port);
   const std::string answer = ask(kGet);
@@ -287,7 +224,7 @@ TEST_F(ProxyTest, ABodyThatEndsEarlyIsBrokenOff) {
 }
 
 TEST_F(ProxyTest, BytesAfterAResponseEndTheConnection) {
-  ScriptedInstance instance(
+  ScriptedServer instance(
       {{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-"
                  "Length: 4\r\n\r\nevil"},
        {.bytes = kOk}});
@@ -299,7 +236,7 @@ TEST_F(ProxyTest, BytesAfterAResponseEndTheConnection) {
 TEST_F(ProxyTest, WaitsForAnInstanceAndSays503AtTheLimit) {
   const std::string answer = ask(kGet);
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
-  ScriptedInstance instance({{.bytes = kOk}});
+  ScriptedServer instance({{.bytes = kOk}});
   RawClient client(server_.port);
   client.send(kGet);
   add(1, instance.port);
@@ -307,13 +244,13 @@ TEST_F(ProxyTest, WaitsForAnInstanceAndSays503AtTheLimit) {
 }
 
 TEST_F(ProxyTest, ASilentInstanceIsA504) {
-  ScriptedInstance instance({{.bytes = ""}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = ""}, {.bytes = kOk}});
   add(1, instance.port);
   EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 504 "));
 }
 
 TEST_F(ProxyTest, OpensATunnelAfterA101) {
-  ScriptedInstance instance(
+  ScriptedServer instance(
       {{.bytes =
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"},
        {.bytes = "bye", .close = true}});
@@ -328,7 +265,7 @@ TEST_F(ProxyTest, OpensATunnelAfterA101) {
 }
 
 TEST_F(ProxyTest, DropsInformationalAnswersBeforeTheRealOne) {
-  ScriptedInstance instance(
+  ScriptedServer instance(
       {{.bytes =
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + std::string(kOk)}});
   add(1, instance.port);
@@ -339,13 +276,13 @@ TEST_F(ProxyTest, DropsInformationalAnswersBeforeTheRealOne) {
 TEST_F(ProxyTest, EndlessInformationalAnswersAreA502) {
   std::string endless;
   for (int i = 0; i < 100; ++i) endless += "HTTP/1.1 103 Early Hints\r\n\r\n";
-  ScriptedInstance instance({{.bytes = endless}});
+  ScriptedServer instance({{.bytes = endless}});
   add(1, instance.port);
   EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 502 "));
 }
 
 TEST_F(ProxyTest, AHeadAnswerKeepsItsLength) {
-  ScriptedInstance instance({{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n"}, {.bytes = kOk}});
+  ScriptedServer instance({{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n"}, {.bytes = kOk}});
   add(1, instance.port);
   const std::string answer = ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_NE(answer.find("Content-Length: 12345\r\n"), std::string::npos) << answer;
@@ -367,7 +304,7 @@ class ProxySlowClientTest : public ProxyTest {
 };
 
 TEST_F(ProxySlowClientTest, ABodyThatStopsComingIsA408) {
-  ScriptedInstance instance({{.bytes = kOk, .read_also = "the rest"}});
+  ScriptedServer instance({{.bytes = kOk, .read_also = "the rest"}});
   add(1, instance.port);
   RawClient client(server_.port);
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
@@ -378,7 +315,7 @@ TEST_F(ProxySlowClientTest, ABodyThatStopsComingIsA408) {
 }
 
 TEST_F(ProxySlowClientTest, ABodySlowerThanTheMinimumRateIsA408) {
-  ScriptedInstance instance({{.bytes = kOk, .read_also = "the rest"}});
+  ScriptedServer instance({{.bytes = kOk, .read_also = "the rest"}});
   add(1, instance.port);
   RawClient client(server_.port);
   client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");

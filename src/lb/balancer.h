@@ -72,6 +72,8 @@ class Balancer {
 
   // Whether any backend gets requests at all; if not, waiting only helps when one comes up.
   bool any_serves() const { return !serving_.empty(); }
+  // Whether there is anybody whom a request that was tried with these could still be tried with.
+  bool any_untried(BackendSet tried) const { return !(serving_ | standby_).without(tried).empty(); }
   // Whether take() may succeed for somebody who was tried with none.
   bool has_room() const { return !(serving_ | standby_).without(full_ | refused_).empty(); }
   std::optional<size_t> find(std::string_view name) const;

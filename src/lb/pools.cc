@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "http/url.h"
 
 namespace terrace::lb {
 namespace {
@@ -66,15 +67,9 @@ void Pools::configure_pool(CorePool& pool, const topology::LbTable& lb, const to
   pool.plan = plan;
   pool.dispatch.set_options(dispatch_options(lb, plan, core_));
   pool.key_source = key_source(plan);
-  pool.targets.clear();
-  pool.names.clear();
-  for (const topology::PoolMember& member : plan.members) {
-    const Result<net::Address> address = net::Address::parse(member.address);
-    if (!address) continue;
-    pool.targets[member.name] = {.address = *address, .own = member.own, .proxy = member.proxy};
-    pool.names.push_back(member.name);
-  }
-  pool.sticky = secret.empty() ? nullptr : std::make_unique<StickyCookies>(secret, pool.names);
+  std::vector<std::string> names;
+  for (const topology::PoolMember& member : plan.members) names.push_back(member.name);
+  pool.sticky = secret.empty() ? nullptr : std::make_shared<const StickyCookies>(secret, names);
   if (!plan.tcp.empty()) configure_tcp(pool, lb);
   const auto decided = decided_.find(plan.name);
   if (decided != decided_.end()) pool.dispatch.update(decided->second);
@@ -89,8 +84,10 @@ void Pools::configure_tcp(CorePool& pool, const topology::LbTable& lb) {
   if (pool.tcp == nullptr) pool.tcp = std::make_unique<TcpProxy>(reactor_, pool.dispatch, options, log_);
   pool.tcp->set_options(options);
   std::map<std::string, TcpTarget, std::less<>> targets;
-  for (const auto& [name, target] : pool.targets)
-    targets[name] = {.address = target.address, .proxy = target.proxy};
+  for (const topology::PoolMember& member : pool.plan.members) {
+    const Result<net::Address> address = net::Address::parse(member.address);
+    if (address) targets[member.name] = {.address = *address, .proxy = member.proxy};
+  }
   pool.tcp->set_targets(std::move(targets));
 }
 
@@ -122,6 +119,14 @@ void Pools::tick() {
 Pools::Use Pools::use(std::string_view host, std::string_view path) const {
   ASSERT(routes_ != nullptr);
   return Use(pools_[routes_->find(host, path)].get());
+}
+
+Pools::Use Pools::use_for(std::string_view host, std::string_view raw_path) const {
+  ASSERT(routes_ != nullptr);
+  if (!routes_->by_path()) return use(host, {});
+  const Buffer buffer = reactor_.buffers().take();
+  if (!buffer || raw_path.size() > Buffer::size()) return use(host, {});
+  return use(host, http::normalise_path(raw_path, {buffer.data(), Buffer::size()}).value_or(""));
 }
 
 net::Acceptor* Pools::acceptor(std::string_view listen) const {

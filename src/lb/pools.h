@@ -19,13 +19,6 @@
 
 namespace terrace::lb {
 
-// Where one backend is.
-struct Target {
-  net::Address address;
-  bool own = false;    // one of our web servers, by the encrypted port
-  bool proxy = false;  // its connections begin with PROXY v2
-};
-
 // One pool on one core.
 struct CorePool {
   CorePool(Reactor& reactor, const DispatchOptions& options) : dispatch(reactor, options) {}
@@ -33,10 +26,8 @@ struct CorePool {
   topology::Pool plan;
   Dispatch dispatch;
   KeySource key_source;
-  std::map<std::string, Target, std::less<>> targets;
-  std::unique_ptr<StickyCookies> sticky;  // null: off
-  std::vector<std::string> names;         // of its backends, as `sticky` knows them
-  std::unique_ptr<TcpProxy> tcp;          // null: it takes requests
+  std::shared_ptr<const StickyCookies> sticky;  // null: off; whoever uses it keeps it
+  std::unique_ptr<TcpProxy> tcp;                // null: it takes requests
   int users = 0;
 };
 
@@ -87,6 +78,8 @@ class Pools {
   };
   // The pool of a request (see Routes::find()); after configure().
   Use use(std::string_view host, std::string_view path) const;
+  // The same for the path as the client wrote it.
+  Use use_for(std::string_view host, std::string_view raw_path) const;
   // Who takes the connections of this address of `tcp`; null: nobody (any more).
   net::Acceptor* acceptor(std::string_view listen) const;
   // Null: clients are not limited.

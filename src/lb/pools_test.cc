@@ -184,7 +184,8 @@ TEST_F(PoolsTest, StickySessionsNeedTheKeyAndTheSecret) {
   configure(kServers + "[lb]\nsticky = true\n", secret);
   const Pools::Use pool = pools_.use("", "/");
   ASSERT_NE(pool->sticky, nullptr);
-  EXPECT_EQ(pool->names, (std::vector<std::string>{"web1", "web2"}));
+  EXPECT_EQ(pool->sticky->position("web1"), 0u);
+  EXPECT_EQ(pool->sticky->position("web2"), 1u);
 }
 
 }  // namespace

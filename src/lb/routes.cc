@@ -13,6 +13,7 @@ Routes::Routes(const std::vector<topology::Pool>& pools) : rest_(pools.size() - 
   for (size_t i = 0; i < rest_; ++i) {
     if (!pools[i].tcp.empty()) continue;
     routes_.push_back({.pool = i, .hosts = pools[i].hosts, .paths = {}});
+    by_path_ = by_path_ || !pools[i].paths.empty();
     for (const std::string& path : pools[i].paths) routes_.back().paths.push_back(http::decode_pattern(path));
   }
 }

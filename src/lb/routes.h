@@ -21,6 +21,9 @@ class Routes {
   // it fits no pattern.
   size_t find(std::string_view host, std::string_view path) const;
 
+  // Whether find() looks at paths at all.
+  bool by_path() const { return by_path_; }
+
  private:
   struct Route {
     size_t pool = 0;
@@ -30,6 +33,7 @@ class Routes {
   static bool fits(const Route& route, std::string_view host, std::string_view path);
   std::vector<Route> routes_;
   size_t rest_;
+  bool by_path_ = false;
 };
 
 }  // namespace terrace::lb

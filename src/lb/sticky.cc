@@ -43,6 +43,7 @@ StickyCookies::StickyCookies(std::string_view secret, const std::vector<std::str
   ASSERT(secret.size() >= kSecretBytesMin);
   for (const std::string& name : names) {
     Backend& backend = backends_.emplace_back();
+    backend.name = name;
     backend.value = value_of(secret, name);
     backend.plain = std::string(kName) + "=" + backend.value + "; Path=/; HttpOnly; SameSite=Lax";
     backend.secure = backend.plain + "; Secure";
@@ -54,6 +55,13 @@ std::optional<size_t> StickyCookies::find(std::string_view value) const {
     const std::string& known = backends_[i].value;
     if (value.size() == known.size() && CRYPTO_memcmp(value.data(), known.data(), known.size()) == 0)
       return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> StickyCookies::position(std::string_view name) const {
+  for (size_t i = 0; i < backends_.size(); ++i) {
+    if (backends_[i].name == name) return i;
   }
   return std::nullopt;
 }

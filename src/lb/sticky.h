@@ -22,12 +22,15 @@ class StickyCookies {
 
   // Whose value this is; none for anything else, such as that of a backend that left.
   std::optional<size_t> find(std::string_view value) const;
+  std::optional<size_t> position(std::string_view name) const;
+  const std::string& name(size_t backend) const { return backends_[backend].name; }
   // The whole Set-Cookie field of the backend; `secure` where the client came by HTTPS. It
   // ends with the browser's session (RFC 6265 section 5.2).
   const std::string& set_cookie(size_t backend, bool secure) const;
 
  private:
   struct Backend {
+    std::string name;
     std::string value;
     std::string plain;
     std::string secure;

@@ -111,6 +111,14 @@ void Stream::close() {
   socket_.reset();
 }
 
+Descriptor Stream::release() {
+  ASSERT(!watch_.reader && !watch_.writer && !tls_);
+  read_deadline_.disarm();
+  write_deadline_.disarm();
+  watch_.stop();
+  return std::move(socket_);
+}
+
 void Stream::abort() {
   if (!socket_) return;
   tls_.reset();  // without a word of an end

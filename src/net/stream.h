@@ -39,6 +39,9 @@ class Stream {
   bool is_open() const { return static_cast<bool>(socket_); }
   // Closes at once. Nobody may be waiting: cancel() first, then join who waits.
   void close();
+  // Gives the socket up to somebody else, with what has not been read from it; not in TLS.
+  // Nobody may be waiting.
+  Descriptor release();
   // Closes with a reset, so that the peer cannot take what it got for complete.
   void abort();
 

@@ -319,6 +319,7 @@ void Controller::tell_worker_site() {
               .path = welcome_.site_path,
               .release = releases_.current(),
               .balances = balances(*site_) ? 1U : 0U};
+  (void)record.server.set(own_name(*site_));
   tell_worker(record, text->get());
 }
 

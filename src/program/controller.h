@@ -190,6 +190,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   config::Inputs inputs_with(const HandedSecrets& secrets) const;
   void want_member();
   void restore(const Site& record, const Descriptor& text);
+  std::string own_name(const topology::Site& site) const;
   const topology::Server* own_entry(const topology::Site& site) const;
   std::vector<SiteAddress> wanted_addresses(const topology::Site& site) const;
   bool balances(const topology::Site& site) const;

@@ -162,11 +162,14 @@ Task<bool> Controller::take_addresses(std::shared_ptr<const topology::Site> site
   co_return false;
 }
 
+// Empty where it has no entry.
+std::string Controller::own_name(const topology::Site& site) const {
+  return own_server(site, std::string(welcome_.server.view()), own_addresses()).value_or("");
+}
+
 // Of this machine; null for a site that names no servers.
 const topology::Server* Controller::own_entry(const topology::Site& site) const {
-  const auto own = own_server(site, std::string(welcome_.server.view()), own_addresses());
-  if (!own) return nullptr;
-  const auto found = std::ranges::find(site.servers, *own, &topology::Server::name);
+  const auto found = std::ranges::find(site.servers, own_name(site), &topology::Server::name);
   return found == site.servers.end() ? nullptr : &*found;
 }
 

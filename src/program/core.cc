@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kTick = std::chrono::milliseconds(100);
 // What waits in the access log's buffer leaves after this many ticks.
 constexpr int kTicksPerFlush = 2;
+constexpr int kTicksPerSweep = 10;
 // How long an idle connection may still ask a worker that has a successor. Shorter
 // than the drain of an instance (app::kDrainMax): this worker does not hear of new ones.
 constexpr Duration kIdleAtRetirement = std::chrono::seconds(15);
@@ -97,13 +98,16 @@ Core::Core(Reactor& reactor, CoreEvents& events, const Options& options, const L
       backends_(reactor, *this, {}),
       proxy_(reactor, backends_, {}),
       server_(reactor, *this, {}, log),
+      front_(reactor, server_),
       admin_handler_(std::make_unique<AdminHandler>(events)),
       admin_server_(reactor, *admin_handler_, {}, log),
       hop_(reactor, *this, *this, log),
       pools_(reactor, *this,
              {.number = options.index, .count = static_cast<size_t>(std::max(1, options.machine.cores))},
              log),
-      watches_(reactor, *this) {}
+      watches_(reactor, *this),
+      upstreams_(reactor),
+      forwarder_(reactor, pools_, upstreams_, *this) {}
 
 Core::~Core() = default;
 
@@ -124,7 +128,7 @@ void Core::add_listener(const Listener& record, Descriptor socket) {
 net::Acceptor& Core::acceptor_of(Heard& heard) {
   switch (heard.purpose) {
     case Purpose::kWeb:
-      return server_;
+      return front_;
     case Purpose::kAdmin:
       return admin_server_;
     case Purpose::kTcp:
@@ -132,7 +136,7 @@ net::Acceptor& Core::acceptor_of(Heard& heard) {
     case Purpose::kHop:
       return hop_;
   }
-  return server_;
+  return front_;
 }
 
 void Core::open_listener(Heard& heard) {
@@ -156,17 +160,16 @@ Task<void> Core::close_listener(std::unique_ptr<Heard> heard) {
   if (heard->listener) co_await heard->listener->close();
 }
 
-void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release,
-                     bool balances) {
+void Core::take_site(std::shared_ptr<const topology::Site> site, const SiteHere& here) {
   if (stopping_) return;
   auto next = std::make_unique<ServedSite>();
   next->site = site;
-  next->release = release;
+  next->release = here.release;
   Result<std::unique_ptr<web::FileServer>> files = web::FileServer::create(
       reactor_, site, !site->app.run.empty(), file_limits(*site, options_.machine), log_);
   if (!files) {
     log_.error("cannot serve the files of the site", {{"error", describe(files.error())}});
-    events_.core_took_site(version, true);
+    events_.core_took_site(here.version, true);
     return;
   }
   next->files = std::move(*files);
@@ -180,43 +183,11 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, uint32_t versio
   hop_.use_site(site);
   if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
-  balance(*site, balances);
+  balance(*site, here);
   for (const std::unique_ptr<Heard>& heard : listeners_) {
     if (!heard->listener) open_listener(*heard);
   }
-  events_.core_took_site(version, false);
-}
-
-// One that balances no more keeps its pools, which nobody asks.
-void Core::balance(const topology::Site& site, bool balances) {
-  if (!balances && !balances_) return;
-  balances_ = balances;
-  pools_.configure(site, {});
-  if (options_.index == 0) watches_.configure(site);
-}
-
-void Core::suspect_backend(const std::string& pool, const std::string& backend) {
-  watches_.suspect(pool, backend);
-}
-
-void Core::judge_backend(const std::string& pool, const std::string& backend, lb::Verdict verdict) {
-  watches_.verdict(pool, backend, verdict);
-}
-
-void Core::take_decision(const std::string& pool, const std::vector<lb::Standing>& standings) {
-  pools_.update(pool, standings);
-}
-
-// Until there is a way to them, a connection to their encrypted port has to do.
-Task<health::CheckResult> Core::check_own(std::string, health::Check check) {
-  check.kind = health::Check::Kind::kTcp;
-  health::CheckResult result = co_await health::carry_out(reactor_, std::move(check));
-  co_return result;
-}
-
-void Core::use_credentials(std::shared_ptr<const HopCredentials> credentials) {
-  credentials_ = std::move(credentials);
-  hop_.use_credentials(credentials_);
+  events_.core_took_site(here.version, false);
 }
 
 // What a load balancer is told that asks whether this web server is well.
@@ -283,11 +254,13 @@ Task<void> Core::run_stop(Duration idle, Duration limit) {
   // Both at once: the one of them that is done waits for the other.
   Scope hop;
   hop.spawn(hop_.drain(limit));
+  co_await front_.close();
   co_await server_.drain(idle, limit);
   co_await hop.join();
   co_await admin_server_.drain(Duration::zero(), std::chrono::milliseconds(100));
   co_await watches_.close();
   co_await pools_.close(std::max(end - reactor_.now(), Duration::zero()));
+  co_await upstreams_.close(Duration::zero());
   if (site_) co_await site_->files->close();
   stopped_ = true;
   if (access_log_) access_log_->flush();
@@ -301,6 +274,7 @@ Task<void> Core::run_ticks() {
     co_await sleep(reactor_, kTick);
     backends_.tick();
     if (balances_ && !stopping_) pools_.tick();
+    if (balances_ && tick % kTicksPerSweep == 0) upstreams_.sweep();
     if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();
     copy_counters();
   }

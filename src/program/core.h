@@ -8,7 +8,9 @@
 #include "app/proxy.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "lb/forwarder.h"
 #include "lb/pools.h"
+#include "lb/proxy_front.h"
 #include "lb/watches.h"
 #include "monitor/access_log.h"
 #include "monitor/request_metrics.h"
@@ -46,7 +48,8 @@ class Core final : public http::Handler,
                    HopServer::Owner,
                    app::InstanceEvents,
                    lb::PoolEvents,
-                   lb::WatchesOwner {
+                   lb::WatchesOwner,
+                   lb::OwnServer {
  public:
   struct Options {
     size_t index = 0;           // of this core
@@ -67,9 +70,13 @@ class Core final : public http::Handler,
   // Listeners that come before the first site wait for it.
   void add_listener(const Listener& record, Descriptor socket);
   void remove_listener(Purpose purpose, std::string_view requested);
-  // `release`: whose files it serves; 0: none. `balances`: this server is a load balancer.
-  void take_site(std::shared_ptr<const topology::Site> site, uint32_t version, uint32_t release,
-                 bool balances);
+  struct SiteHere {
+    uint32_t version = 0;
+    uint32_t release = 0;   // whose files it serves; 0: none
+    bool balances = false;  // this server is a load balancer
+    std::string server;     // our name in [servers]; empty: it has none
+  };
+  void take_site(std::shared_ptr<const topology::Site> site, const SiteHere& here);
   // What cores say of pools (CoreEvents): to the first core, and to every core.
   void suspect_backend(const std::string& pool, const std::string& backend);
   void judge_backend(const std::string& pool, const std::string& backend, lb::Verdict verdict);
@@ -141,7 +148,6 @@ class Core final : public http::Handler,
   net::Acceptor& acceptor_of(Heard& heard);
   void open_listener(Heard& heard);
   void apply_limits(const topology::Site& site);
-  void balance(const topology::Site& site, bool balances);
   void begin_access_log();
   void copy_counters();
   void copy_static_counters();
@@ -156,6 +162,15 @@ class Core final : public http::Handler,
   void record(http::Exchange& exchange, Way way, monitor::ServedFrom from, const app::Outcome& outcome,
               std::string_view request_id);
 
+  // core_balance.cc: as a load balancer
+  void balance(const topology::Site& site, const SiteHere& here);
+  lb::Reach reach() const;
+  bool balances_for(http::Exchange& exchange) const;
+  Task<lb::Forwarded> forward(http::Exchange& exchange, std::string_view request_id);
+  Task<void> respond_unserved(http::Exchange& exchange, const lb::Forwarded& outcome);
+  Task<void> serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
+                        std::span<const http::Field> added) override;
+
   Reactor& reactor_;
   CoreEvents& events_;
   Options options_;
@@ -165,13 +180,17 @@ class Core final : public http::Handler,
   app::Backends backends_;
   app::Proxy proxy_;
   http::Server server_;
+  lb::ProxyFront front_;  // of server_
   std::unique_ptr<AdminHandler> admin_handler_;
   http::Server admin_server_;
   HopServer hop_;
   std::vector<std::unique_ptr<Heard>> listeners_;
   lb::Pools pools_;
   lb::Watches watches_;  // of the first core only
+  lb::Upstreams upstreams_;
+  lb::Forwarder forwarder_;
   bool balances_ = false;
+  std::string own_name_;                               // in [servers]
   std::shared_ptr<const HopCredentials> credentials_;  // null: none yet; as hop_ has it
   Descriptor access_file_;
   std::unique_ptr<monitor::AccessLog> access_log_;

@@ -50,8 +50,14 @@ Task<void> Core::answer(http::Exchange& exchange, Way way) {
   const bool hop = way == Way::kHop;
   const std::string_view id = request_id(exchange, hop || trusted(exchange.peer()), id_text);
   web::Served served = web::Served::kAnswered;
+  bool by_backend = false;
   // By the hop: the load balancer has looked at the name.
-  if (hop || answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
+  if (!hop && balances_for(exchange)) {
+    const lb::Forwarded forwarded = co_await forward(exchange, id);
+    if (forwarded.error_status != 0) co_await respond_unserved(exchange, forwarded);
+    outcome.instance = forwarded.backend;
+    by_backend = forwarded.error_status == 0;
+  } else if (hop || answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
     served = co_await files.serve(exchange);
   } else {
     co_await files.respond_error(exchange, 421);
@@ -63,7 +69,9 @@ Task<void> Core::answer(http::Exchange& exchange, Way way) {
   // An instance may be of another one: it drains, or the switch came while this waited.
   if (outcome.instance.empty()) outcome.release = release;
   const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
-  record(exchange, way, served_from(exchange.status(), by_app), outcome, id);
+  const monitor::ServedFrom from =
+      by_backend ? monitor::ServedFrom::kBackend : served_from(exchange.status(), by_app);
+  record(exchange, way, from, outcome, id);
   metrics_.requests.in_flight.subtract();
 }
 

@@ -517,6 +517,7 @@ struct Site {
   // To the worker: whose files it serves; 0: none, those of the site's folder.
   uint32_t release = 0;
   uint32_t balances = 0;  // 1: this server is a load balancer of the site
+  Name server;            // our name in [servers]; empty: it has none
 };
 
 enum class InstanceState : uint32_t {

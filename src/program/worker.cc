@@ -477,9 +477,11 @@ void Worker::take_site(Received& message, const Site& record) {
   }
   access_log_wanted_ = loaded.site->web.access_log != topology::AccessLog::kOff;
   look_at_access_log();
-  on_cores(
-      [site = loaded.site, version = record.version, release = record.release,
-       balances = record.balances != 0](Core& core) { core.take_site(site, version, release, balances); });
+  const Core::SiteHere here{.version = record.version,
+                            .release = record.release,
+                            .balances = record.balances != 0,
+                            .server = std::string(record.server.view())};
+  on_cores([site = loaded.site, here](Core& core) { core.take_site(site, here); });
 }
 
 // ---- the access log ----------------------------------------------------------------

@@ -315,6 +315,11 @@ std::string check_status_range(string_view text) {
   return parse_status_range(text) ? "" : "write `200`, or `200-399`";
 }
 
+std::string check_page(string_view text) {
+  constexpr size_t kPageBytesMax = 64 << 10;
+  return text.size() <= kPageBytesMax ? "" : "it may have 64 KiB at most";
+}
+
 }  // namespace
 
 std::optional<StatusRange> parse_status_range(string_view text) {
@@ -381,6 +386,7 @@ config::Form path() { return {"a path", check_path}; }
 config::Form user_name() { return {"the name of a user", check_user}; }
 config::Form variable() { return {"the name of a variable", check_variable}; }
 config::Form variable_text() { return {"a text", check_nothing}; }
+config::Form page() { return {"the text of a page", check_page}; }
 config::Form url_path() { return {"a path such as \"/up\"", check_url_path}; }
 config::Form url_pattern() { return {"a path pattern such as \"/assets/*\"", check_url_pattern}; }
 config::Form redirected() { return {"a path pattern such as \"/old/*\"", check_redirected}; }

@@ -43,6 +43,7 @@ config::Form backend();        // "10.0.0.41:8080": where a connection can be ma
 config::Form hash_source();    // "header:NAME" or "cookie:NAME"
 config::Form check_target();   // a path, or "tcp"
 config::Form status_range();   // "200" or "200-399"
+config::Form page();           // HTML, of 64 KiB at most
 
 // The names that a template of `DATABASE_URL` may hold between braces, in its order;
 // nothing when a brace of it stands for something else.

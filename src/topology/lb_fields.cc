@@ -194,6 +194,12 @@ std::vector<Field> client_fields(LbTable& lb) {
                 "users are doing in its database, or in a cookie of its own, does not need it.",
        .slot = &lb.sticky,
        .example = "true"},
+      {.name = "maintenance_page",
+       .about = "HTML that visitors see, with the status 503, while no server can answer them.",
+       .slot = &lb.maintenance_page,
+       .form = page(),
+       .example = R"("<h1>Back in a minute</h1>")",
+       .default_words = "the page for 503"},
       {.name = "proxy_from",
        .about = "Networks of proxies whose connections begin with a PROXY protocol header of version 2. "
                 "Without one they are closed.",

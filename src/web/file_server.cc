@@ -72,7 +72,7 @@ class FileServer::State {
 
   Result<void> start(Reactor& reactor, const Limits& limits, const Log& log);
   Task<Served> serve(Exchange& exchange);
-  Task<void> respond_error(Exchange& exchange, int status);
+  Task<void> respond_error(Exchange& exchange, int status, std::span<const Field> extra);
   Task<void> close();
 
   std::string_view error_page(int status) const { return pages_.html(status); }
@@ -308,8 +308,8 @@ Task<Served> FileServer::State::wait_for_answer(Task<void> answering) {
   co_return Served::kAnswered;
 }
 
-Task<void> FileServer::State::respond_error(Exchange& exchange, int status) {
-  Task<void> answering = responder_->error(exchange, status);
+Task<void> FileServer::State::respond_error(Exchange& exchange, int status, std::span<const Field> extra) {
+  Task<void> answering = responder_->error(exchange, status, extra);
   if (answering.await_ready()) return answering;
   return wait_for_error(std::move(answering));
 }
@@ -338,8 +338,8 @@ FileServer::FileServer(std::unique_ptr<State> state) : state_(std::move(state)) 
 FileServer::~FileServer() = default;
 
 Task<Served> FileServer::serve(Exchange& exchange) { return state_->serve(exchange); }
-Task<void> FileServer::respond_error(Exchange& exchange, int status) {
-  return state_->respond_error(exchange, status);
+Task<void> FileServer::respond_error(Exchange& exchange, int status, std::span<const Field> extra) {
+  return state_->respond_error(exchange, status, extra);
 }
 std::string_view FileServer::error_page(int status) { return state_->error_page(status); }
 std::span<const Field> FileServer::extra_fields() const { return state_->extra_fields(); }

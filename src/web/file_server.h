@@ -79,8 +79,9 @@ class FileServer {
   Task<Served> serve(http::Exchange& exchange);
 
   // Answers with the site's page for `status` (400 to 599), or ours; as text or JSON
-  // for who does not accept HTML. Nothing may have begun.
-  Task<void> respond_error(http::Exchange& exchange, int status);
+  // for who does not accept HTML. Nothing may have begun. `extra`: fields of this answer,
+  // which stay until it is given.
+  Task<void> respond_error(http::Exchange& exchange, int status, std::span<const http::Field> extra = {});
   // The same page as HTML, for Handler::error_page(). Valid until the next call or close().
   std::string_view error_page(int status);
 

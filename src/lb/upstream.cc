@@ -1,0 +1,72 @@
+#include "lb/upstream.h"
+
+namespace terrace::lb {
+
+void Upstreams::configure(const std::vector<topology::Pool>& pools, const Reach& reach,
+                          Duration drain_limit) {
+  reach_ = reach;
+  std::map<std::string, std::shared_ptr<Upstream>, std::less<>> before;
+  before.swap(all_);
+  for (const topology::Pool& pool : pools) {
+    if (!pool.tcp.empty()) continue;
+    for (const topology::PoolMember& member : pool.members) {
+      std::shared_ptr<Upstream>& upstream = all_[member.name];
+      if (upstream != nullptr) continue;
+      const auto known = before.find(member.name);
+      if (known != before.end() &&
+          (known->second->hop != nullptr) == (member.own && member.name != reach.server))
+        upstream = std::move(known->second);
+      if (upstream == nullptr) upstream = std::make_shared<Upstream>(member.name);
+      set_up(*upstream, member);
+    }
+  }
+  for (auto& [name, upstream] : before) {
+    if (upstream != nullptr) scope_.spawn(retire(std::move(upstream), drain_limit));
+  }
+}
+
+void Upstreams::set_up(Upstream& upstream, const topology::PoolMember& member) {
+  const Result<net::Address> address = net::Address::parse(member.address);
+  if (!address) return;
+  if (upstream.address.print() != address->print()) upstream.idle.clear();
+  upstream.address = *address;
+  upstream.here = member.own && member.name == reach_.server;
+  upstream.proxy = member.proxy;
+  if (!member.own || upstream.here) return;
+  if (upstream.hop == nullptr) upstream.hop = std::make_unique<Hop>(reactor_, member.name);
+  upstream.hop->set_options(
+      {.address = *address, .tls = reach_.tls, .connect_timeout = reach_.connect_timeout});
+}
+
+void Upstreams::set_reach(const Reach& reach) {
+  reach_ = reach;
+  for (const auto& [name, upstream] : all_) {
+    if (upstream->hop == nullptr) continue;
+    upstream->hop->set_options(
+        {.address = upstream->address, .tls = reach.tls, .connect_timeout = reach.connect_timeout});
+  }
+}
+
+std::shared_ptr<Upstream> Upstreams::find(std::string_view name) const {
+  const auto found = all_.find(name);
+  return found != all_.end() ? found->second : nullptr;
+}
+
+void Upstreams::sweep() {
+  for (const auto& [name, upstream] : all_) upstream->idle.sweep(reactor_.now());
+}
+
+Task<void> Upstreams::retire(std::shared_ptr<Upstream> upstream, Duration limit) {
+  constexpr Duration kLook = std::chrono::milliseconds(50);
+  if (upstream->hop != nullptr) co_await upstream->hop->close(limit);
+  // Whoever waits for a connection of it has its own deadline.
+  while (upstream.use_count() > 1) co_await sleep(reactor_, kLook);
+}
+
+Task<void> Upstreams::close(Duration limit) {
+  for (auto& [name, upstream] : all_) scope_.spawn(retire(std::move(upstream), limit));
+  all_.clear();
+  co_await scope_.join();
+}
+
+}  // namespace terrace::lb

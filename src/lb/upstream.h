@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/client.h"
+#include "lb/hop.h"
+#include "reactor/scope.h"
+#include "topology/pools.h"
+
+namespace terrace::lb {
+
+// One backend as a core reaches it, whichever pools it is in.
+struct Upstream {
+  explicit Upstream(std::string called) : name(std::move(called)) {}
+
+  std::string name;
+  net::Address address;
+  bool here = false;         // this very server: no connection is needed
+  bool proxy = false;        // its connections begin with PROXY v2, so each is one client's
+  std::unique_ptr<Hop> hop;  // to one of our own web servers; null: HTTP/1.1
+  http::ClientPool idle;     // connections of HTTP/1.1
+};
+
+// How the cores speak with our own servers.
+struct Reach {
+  std::string server;                            // this one's name in [servers]; empty: it has none
+  std::shared_ptr<const net::TlsContext> tls{};  // null: nobody is reached by a hop
+  Duration connect_timeout = std::chrono::seconds(2);
+};
+
+// All backends of the site on one core, by their names. Whoever holds one keeps it; one that
+// leaves the site is given up after its last request.
+class Upstreams {
+ public:
+  explicit Upstreams(Reactor& reactor) : reactor_(reactor) {}
+
+  // Those of all these pools; what stays keeps its connections. `drain_limit`: for the
+  // requests of those that leave.
+  void configure(const std::vector<topology::Pool>& pools, const Reach& reach, Duration drain_limit);
+  // Another certificate of ours, or others are trusted.
+  void set_reach(const Reach& reach);
+  // Null: there is none (any more).
+  std::shared_ptr<Upstream> find(std::string_view name) const;
+  // Closes what has been idle for too long. Call about once a second.
+  void sweep();
+  Task<void> close(Duration limit);
+
+ private:
+  void set_up(Upstream& upstream, const topology::PoolMember& member);
+  Task<void> retire(std::shared_ptr<Upstream> upstream, Duration limit);
+
+  Reactor& reactor_;
+  Reach reach_;
+  std::map<std::string, std::shared_ptr<Upstream>, std::less<>> all_;
+  Scope scope_;
+};
+
+}  // namespace terrace::lb
