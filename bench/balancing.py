@@ -20,6 +20,10 @@ class Chain:
         self.servers = servers
         self.endpoint = servers[0].endpoint
 
+    @property
+    def process(self):
+        return self.servers[0].process
+
     def pids(self):
         return [pid for server in self.servers for pid in server.pids()]
 
