@@ -130,7 +130,7 @@ class Http1Front final : public RelayFront {
   }
 };
 
-class Http2Front final : public RelayFront {
+class Http2Front : public RelayFront {
  public:
   using RelayFront::RelayFront;
   Task<void> handle(Exchange& exchange) override {
@@ -147,7 +147,7 @@ class Http2Front final : public RelayFront {
     co_await scope.join();
   }
 
- private:
+ protected:
   static Task<void> speak(Http2ClientConnection& connection) { (void)co_await connection.run(); }
   Task<void> relay(Exchange& exchange, Http2ClientConnection& connection) {
     const RelayOptions options = relay_options();

@@ -2,6 +2,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <future>
+
 #include "http/relay_front_test.h"
 
 namespace terrace::http {
@@ -213,6 +215,65 @@ TEST(RelayLive, RelaysLargeBodiesOverHttp2) {
   limits.connection = Http2Limits::between_our_servers();
   LiveHttp2Server backend(limits);
   relays_large_bodies<Http2Front>(backend.port);
+}
+
+// A front that keeps its connection, as ordinary ones do; "/close" ends it.
+class KeptHopFront final : public Http2Front {
+ public:
+  using Http2Front::Http2Front;
+  Task<void> handle(Exchange& exchange) override {
+    Reactor& reactor = exchange.reactor();
+    if (exchange.request().path == "/close") {
+      connection_->cancel();
+      co_await scope_.join();
+      exchange.abort();
+      co_return;
+    }
+    if (connection_ == nullptr) {
+      connection_ = std::make_unique<Http2ClientConnection>(reactor, options_.hop);
+      const net::Address backend = net::Address::loopback(options_.port);
+      EXPECT_TRUE(co_await connection_->stream().connect(reactor, backend, reactor.now() + 1s));
+      scope_.spawn(speak(*connection_));
+    }
+    co_await relay(exchange, *connection_);
+  }
+
+ private:
+  std::unique_ptr<Http2ClientConnection> connection_;
+  Scope scope_;
+};
+
+// Of frames and buffers, on the thread of this server.
+uint64_t heap_allocations_of(LiveServer& server) {
+  std::promise<uint64_t> counted;
+  submit(server.reactor(), [&] {
+    counted.set_value(FramePool::heap_allocations() + server.reactor().buffers().heap_allocations());
+  });
+  return counted.get_future().get();
+}
+
+TEST(RelayLive, NothingIsAllocatedOverAHopInSteadyState) {
+  Http2Server::Limits limits;
+  limits.connection = Http2Limits::between_our_servers();
+  LiveHttp2Server backend(limits);
+  FrontReport report;
+  LiveServer server({}, [&](Reactor&) {
+    return std::make_unique<KeptHopFront>(FrontOptions{.port = backend.port, .report = report});
+  });
+  RawClient client(server.port);
+  const auto ask = [&] {
+    client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    EXPECT_NE(client.read_until("3:abc").find("200 OK"), std::string::npos);
+    EXPECT_EQ(report.endings.next().end, RelayEnd::kDone);
+  };
+  for (int i = 0; i < 50; ++i) ask();
+  const uint64_t before = heap_allocations_of(server);
+  for (int i = 0; i < 200; ++i) ask();
+  // A pool may still grow by what one busy moment needs at once, but not with the requests.
+  EXPECT_LE(heap_allocations_of(server) - before, 5u);
+  RawClient closing(server.port);
+  closing.send("GET /close HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(closing.read_all(), "");
 }
 
 }  // namespace
