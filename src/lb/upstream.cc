@@ -1,5 +1,7 @@
 #include "lb/upstream.h"
 
+#include <algorithm>
+
 namespace terrace::lb {
 
 void Upstreams::configure(const std::vector<topology::Pool>& pools, const Reach& reach,
@@ -34,16 +36,26 @@ void Upstreams::set_up(Upstream& upstream, const topology::PoolMember& member) {
   upstream.proxy = member.proxy;
   if (!member.own || upstream.here) return;
   if (upstream.hop == nullptr) upstream.hop = std::make_unique<Hop>(reactor_, member.name);
-  upstream.hop->set_options(
-      {.address = *address, .tls = reach_.tls, .connect_timeout = reach_.connect_timeout});
+  upstream.hop->set_options(hop_options(*address));
+}
+
+// A third of the silence is spent until it is noticed, a third until it is certain; what is
+// left is for the request that goes somewhere else.
+Hop::Options Upstreams::hop_options(const net::Address& address) const {
+  Hop::Options options{.address = address, .tls = reach_.tls, .connect_timeout = reach_.connect_timeout};
+  constexpr Duration kShortest = std::chrono::milliseconds(100);
+  const Duration third = std::max(reach_.silence_max / 3, kShortest);
+  options.limits.ping_interval = std::min(options.limits.ping_interval, third);
+  options.limits.ping_timeout = std::min(options.limits.ping_timeout, third);
+  options.connect_timeout = std::min(options.connect_timeout, std::max(reach_.silence_max, kShortest));
+  return options;
 }
 
 void Upstreams::set_reach(const Reach& reach) {
   reach_ = reach;
   for (const auto& [name, upstream] : all_) {
     if (upstream->hop == nullptr) continue;
-    upstream->hop->set_options(
-        {.address = upstream->address, .tls = reach.tls, .connect_timeout = reach.connect_timeout});
+    upstream->hop->set_options(hop_options(upstream->address));
   }
 }
 

@@ -29,6 +29,8 @@ struct Reach {
   std::string server;                            // this one's name in [servers]; empty: it has none
   std::shared_ptr<const net::TlsContext> tls{};  // null: nobody is reached by a hop
   Duration connect_timeout = std::chrono::seconds(2);
+  // A server that says nothing for so long is down: its connections are given up before.
+  Duration silence_max = std::chrono::seconds(6);
 };
 
 // All backends of the site on one core, by their names. Whoever holds one keeps it; one that
@@ -50,6 +52,7 @@ class Upstreams {
 
  private:
   void set_up(Upstream& upstream, const topology::PoolMember& member);
+  Hop::Options hop_options(const net::Address& address) const;
   Task<void> retire(std::shared_ptr<Upstream> upstream, Duration limit);
 
   Reactor& reactor_;

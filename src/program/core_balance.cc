@@ -41,7 +41,8 @@ bool is_host_of_pool(const topology::Site& site, std::string_view host) {
 lb::Reach Core::reach() const {
   return {.server = own_name_,
           .tls = credentials_ != nullptr ? credentials_->asking : nullptr,
-          .connect_timeout = site_->site->lb.connect_timeout};
+          .connect_timeout = site_->site->lb.connect_timeout,
+          .silence_max = site_->site->lb.check_interval * site_->site->lb.check_fall};
 }
 
 // One that balances no more keeps its pools, which nobody asks.

@@ -84,7 +84,9 @@ cluster::Wanted Member::wanted_here() const {
     const topology::LoadedSite loaded = load_for_member(site->text, std::string(welcome_.site_path.view()));
     wanted.of_site = !loaded.site || find_server(*loaded.site, identity_->server) != nullptr;
   }
-  if (const std::optional<cluster::SharedRelease> release = shared_release()) {
+  const topology::Server* own = own_entry();
+  const std::optional<cluster::SharedRelease> release = shared_release();
+  if (release && (own == nullptr || runs_releases(*own))) {
     wanted.has_release = true;
     wanted.release = release->current();
   }

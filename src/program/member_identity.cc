@@ -73,6 +73,12 @@ std::string_view word_of(topology::Role role) {
   return "";
 }
 
+bool runs_releases(const topology::Server& server) {
+  return std::ranges::any_of(server.roles, [](topology::Role role) {
+    return role == topology::Role::kApp || role == topology::Role::kWeb;
+  });
+}
+
 std::vector<std::string> role_words(const topology::Server& server) {
   std::vector<std::string> words;
   for (const topology::Role role : server.roles) words.emplace_back(word_of(role));

@@ -29,6 +29,8 @@ Result<void> write_member_identity(const Folders& folders, const MemberIdentity&
 
 // The entry of that name, or null.
 const topology::Server* find_server(const topology::Site& site, std::string_view name);
+// Whether the site's releases go there: to web servers and those of the application.
+bool runs_releases(const topology::Server& server);
 // As in the site file and in certificates: "web".
 std::string_view word_of(topology::Role role);
 std::vector<std::string> role_words(const topology::Server& server);

@@ -52,12 +52,6 @@ bool has(const std::vector<uint32_t>& numbers, uint32_t number) {
   return std::ranges::find(numbers, number) != numbers.end();
 }
 
-bool runs_releases(const topology::Server& server) {
-  return std::ranges::any_of(server.roles, [](topology::Role role) {
-    return role == topology::Role::kApp || role == topology::Role::kWeb;
-  });
-}
-
 // The command of the control socket that carries an order out.
 Json command_of(const Order& order, uint32_t release, const std::string& by) {
   switch (order.kind) {
