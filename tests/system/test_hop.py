@@ -1,9 +1,20 @@
-"""The hop from a load balancer to a web server: who opens which address, and who may come."""
+"""The hop from a load balancer to a web server: who opens which address, and who may come.
+
+The load balancer is python3-h2 here, with what lb1 has on its disk.
+"""
 
 import json
+import os
+import signal
 import socket
+import ssl
+import threading
+from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 from harness import is_listening, wait_until
 from servers import Servers
 from test_apply import apply
@@ -12,6 +23,92 @@ from test_servers import make_servers  # noqa: F401
 HOP = 7402
 ROLES = {"lb1": ["lb"], "web1": ["web", "app"], "web2": ["web", "app"]}
 SECONDS = 30
+
+
+HEALTH = "/.well-known/terrace/health"
+
+
+class Hop:
+    """One connection to the hop of a server, with the certificate and key in that folder."""
+
+    def __init__(self, address: str, shown: Path | None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols(["h2"])
+        if shown:
+            context.load_cert_chain(shown / "server.crt", shown / "server.key")
+        self.socket = context.wrap_socket(socket.create_connection((address, HOP), timeout=10))
+        self.h2 = H2Connection(H2Configuration(client_side=True))
+        self.h2.initiate_connection()
+        self.answers: dict[int, list] = {}
+        self.ended: set[int] = set()
+        self.goaway = False
+        self.flush()
+
+    def flush(self):
+        self.socket.sendall(self.h2.data_to_send())
+
+    def read(self) -> bool:
+        """What comes next; False at the end of the connection."""
+        data = self.socket.recv(65536)
+        for event in self.h2.receive_data(data) if data else []:
+            if isinstance(event, ResponseReceived):
+                self.answers[event.stream_id] = [int(dict(event.headers)[b":status"]), b""]
+            elif isinstance(event, DataReceived):
+                self.answers[event.stream_id][1] += event.data
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, (StreamEnded, StreamReset)):
+                self.ended.add(event.stream_id)
+            elif isinstance(event, ConnectionTerminated):
+                self.goaway = True
+        if data:
+            self.flush()
+        return bool(data)
+
+    def ask(self, path: str, **fields) -> int:
+        stream = self.h2.get_next_available_stream_id()
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "shop.example.com"), (":path", path)]
+        self.h2.send_headers(stream, head + [(name.replace("_", "-"), value) for name, value in fields.items()],
+                             end_stream=True)
+        self.flush()
+        return stream
+
+    def answer(self, stream: int) -> tuple[int, bytes]:
+        while stream not in self.ended:
+            assert self.read(), "the connection ended"
+        return tuple(self.answers[stream])
+
+    def get(self, path: str, **fields) -> tuple[int, bytes]:
+        return self.answer(self.ask(path, **fields))
+
+    def __enter__(self) -> "Hop":
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def hop(servers: Servers, to: str, shown: str = "lb1", kind: str = "traffic") -> Hop:
+    return Hop(servers.addresses[to], servers.cluster(shown) / kind)
+
+
+def answers(servers: Servers, to: str) -> bool:
+    """Whether it has its credentials and lets the load balancer in."""
+    try:
+        with hop(servers, to) as way:
+            return way.get(HEALTH)[0] == 200
+    except (OSError, AssertionError):
+        return False
+
+
+@pytest.fixture
+def served(balanced):
+    """The same once the hops are served."""
+    for name in ("web1", "web2"):
+        wait_until(lambda: answers(balanced, name), "the hop of " + name, SECONDS)
+        balanced[name].recorder.forget()
+    return balanced
 
 
 @pytest.fixture
@@ -92,3 +189,87 @@ def test_what_is_not_tls_gets_no_answer(balanced):
         said = client.recv(100)
     # Nothing, or an alert of TLS (RFC 8446 section 6).
     assert said[:1] in (b"", b"\x15"), said
+
+
+# ---- who may come
+
+
+def heard(address: str, shown: Path | None) -> bytes:
+    """What comes inside TLS after a whole preface; nothing where the connection ends before."""
+    try:
+        with Hop(address, shown) as way:
+            return way.socket.recv(65536)
+    except OSError:
+        return b""
+
+
+def test_a_load_balancer_asks_for_its_visitors_and_is_believed(served):
+    with hop(served, "web1") as way:
+        assert way.get("/a?b", x_forwarded_for="198.51.100.7", x_forwarded_proto="https", x_request_id="one")[0] == 200
+        streams = [way.ask("/bytes/%d" % (1000 * number), x_forwarded_for="198.51.100.8") for number in range(20)]
+        assert [len(way.answer(stream)[1]) for stream in streams] == [1000 * number for number in range(20)]
+    first = next(one for one in served["web1"].recorder.wait_for(21) if one["target"] == "/a?b")
+    fields = {name.lower(): value for name, value in first["fields"]}
+    assert fields["x-forwarded-for"] == "198.51.100.7" and fields["x-forwarded-proto"] == "https"
+    assert fields["host"] == "shop.example.com" and fields["x-request-id"] == "one"
+    log = served["web1"].folder / "terrace/log/access.log"
+    line = wait_until(lambda: next((one for one in map(json.loads, log.read_text().splitlines())
+                                    if one.get("request_id") == "one"), None), "the line of the request")
+    assert line["client"] == "198.51.100.7" and line["protocol"] == "HTTP/2.0" and line["host"] == "shop.example.com"
+    assert not [one for one in log.read_text().splitlines() if HEALTH in one]
+
+
+def test_health_is_said_to_the_load_balancer_and_not_to_its_visitors(served):
+    with hop(served, "web1") as way:
+        assert way.get(HEALTH) == (200, b"")
+        assert way.get(HEALTH, x_forwarded_for="198.51.100.7") == (200, b"recorded")
+        app = served["web1"].find("recorder.py")[-1].pid
+        os.kill(app, signal.SIGSTOP)
+        wait_until(lambda: way.get(HEALTH)[0] == 503, "it to be unwell", SECONDS)
+        os.kill(app, signal.SIGCONT)
+        wait_until(lambda: way.get(HEALTH)[0] == 200, "it to be well again", SECONDS)
+
+
+@pytest.mark.parametrize("shown, kind", [("lb1", "."), ("web2", "traffic"), ("web1", "traffic"), (None, None)])
+def test_who_is_no_load_balancer_gets_no_byte_of_http2(served, shown, kind):
+    folder = served.cluster(shown) / kind if shown else None
+    assert heard(served.addresses["web1"], folder) == b""
+    assert heard(served.addresses["web1"], served.cluster("lb1") / "traffic")
+    served["web1"].wait_for_log("a connection was refused")
+
+
+def test_another_sites_load_balancer_is_refused(served, make_servers):  # noqa: F811
+    other = make_servers("lb1", "web1", roles=ROLES)
+    wait_until(lambda: answers(other, "web1"), "the hop of the other site", SECONDS)
+    assert heard(served.addresses["web1"], other.cluster("lb1") / "traffic") == b""
+    assert heard(other.addresses["web1"], served.cluster("lb1") / "traffic") == b""
+
+
+def test_a_load_balancer_that_loses_its_role_is_cut_off(make_servers):  # noqa: F811
+    servers = make_servers("lb1", "lb2", "web1", roles={"lb1": ["lb"], "lb2": ["lb"], "web1": ["web", "app"]})
+    wait_until(lambda: answers(servers, "web1"), "the hop", SECONDS)
+    with hop(servers, "web1") as lost, hop(servers, "web1", shown="lb2") as kept:
+        assert lost.get(HEALTH)[0] == kept.get(HEALTH)[0] == 200
+        assert apply(servers, "web1", with_roles(servers.text, "lb1", ["web", "app"])).returncode == 0
+        with pytest.raises((OSError, AssertionError)):
+            while True:
+                lost.get(HEALTH)
+        assert kept.get(HEALTH)[0] == 200
+    assert heard(servers.addresses["web1"], servers.cluster("lb1") / "traffic") == b""
+
+
+def test_a_drain_lets_requests_come_to_their_end_and_says_so(served):
+    with hop(served, "web1") as way:
+        slow = way.ask("/wait/end", x_forwarded_for="198.51.100.7")
+        served["web1"].recorder.wait_for(1)
+        drain = threading.Thread(target=lambda: served["lb1"].command("drain", "web1"))
+        drain.start()
+        wait_until(lambda: way.goaway or not way.read(), "the word that it drains", SECONDS)
+        served["web1"].recorder.go("end")
+        assert way.answer(slow)[0] == 200
+        while way.read():
+            pass
+        drain.join(SECONDS)
+    wait_until(lambda: not takes_the_hop(served, "web1"), "the hop is closed", SECONDS)
+    served["lb1"].command("undrain", "web1")
+    wait_until(lambda: answers(served, "web1"), "the hop is served again", SECONDS)
