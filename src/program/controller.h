@@ -188,6 +188,8 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   void drop_addresses(const topology::Site& site);
   void accept(std::shared_ptr<const topology::Site> site, std::string text, const HandedSecrets& secrets);
   config::Inputs inputs_with(const HandedSecrets& secrets) const;
+  topology::LoadedSite load_here(const std::string& text, const std::string& path,
+                                 topology::LoadOptions options) const;
   void want_member();
   void restore(const Site& record, const Descriptor& text);
   std::string own_name(const topology::Site& site) const;

@@ -84,6 +84,16 @@ Task<Controller::ReloadResult> Controller::reload_from_disk(const AskedReload& a
   co_return result;
 }
 
+// A load balancer alone is given no secret of the application, and needs none.
+topology::LoadedSite Controller::load_here(const std::string& text, const std::string& path,
+                                           topology::LoadOptions options) const {
+  topology::LoadedSite whole = topology::load_site_text(text, path, options);
+  if (whole.site) return whole;
+  options.resolve = topology::without_secrets;
+  topology::LoadedSite bare = topology::load_site_text(text, path, options);
+  return bare.site && only_balances(*bare.site) ? std::move(bare) : std::move(whole);
+}
+
 // Whole or not at all: everything that can refuse it comes before the first change.
 Task<Controller::ReloadResult> Controller::reload(std::string text, const HandedSecrets& secrets,
                                                   std::shared_ptr<Offer> offer) {
@@ -96,7 +106,7 @@ Task<Controller::ReloadResult> Controller::reload(std::string text, const Handed
   options.root = release_root(folders_.state, releases_);
   options.inputs = inputs_with(secrets);
   if (offer) options.shown_as = offer->shown_as;
-  const topology::LoadedSite loaded = topology::load_site_text(text, path, options);
+  const topology::LoadedSite loaded = load_here(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
   std::string problem;
   const bool bound = co_await take_addresses(loaded.site, problem);
@@ -273,7 +283,7 @@ void Controller::restore(const Site& record, const Descriptor& text) {
   options.inputs = inputs_with(std::exchange(secrets_, {}));
   options.root = release_root(folders_.state, releases_);
   topology::LoadedSite loaded;
-  if (read) loaded = topology::load_site_text(*read, std::string(record.path.view()), options);
+  if (read) loaded = load_here(*read, std::string(record.path.view()), options);
   if (!loaded.site) {
     log_.error("the accepted site cannot be read again; the file is read anew");
     tell_supervisor(ReadSite{});

@@ -78,14 +78,17 @@ class HopServerTest : public testing::Test, protected http::Handler, protected H
     return net::TlsContext::make({.side = side,
                                   .certificates_pem = holder.certificates_pem,
                                   .key_pem = holder.key_pem,
-                                  .verifier = Verifier::of_site(trusted, std::move(revoked), clock_).value(),
+                                  .verifier = Verifier::of_site(trusted, std::move(revoked), clock_,
+                                                                {.use = certificates::Use::kTraffic})
+                                                  .value(),
                                   .protocol = "h2"})
         .value();
   }
   void serve(Revocations revoked = {}) {
     auto credentials = std::make_shared<HopCredentials>();
     credentials->serving =
-        context(Side::kServer, authority_, {.server = "web1", .roles = {"web"}}, std::move(revoked));
+        context(Side::kServer, authority_,
+                {.server = "web1", .roles = {"web"}, .use = certificates::Use::kTraffic}, std::move(revoked));
     hop_.use_credentials(std::move(credentials));
   }
 
@@ -100,11 +103,12 @@ class HopServerTest : public testing::Test, protected http::Handler, protected H
     result_ = done;
     over_ = true;
   }
-  void come(const Authority& signer, const std::string& name, const std::string& role) {
+  void come(const Authority& signer, const std::string& name, const std::string& role,
+            certificates::Use use = certificates::Use::kTraffic) {
     connection_ =
         std::make_unique<http::Http2ClientConnection>(*reactor_, http::Http2Limits::between_our_servers());
     ready_ = false;
-    const auto mine = context(Side::kClient, signer, {.server = name, .roles = {role}});
+    const auto mine = context(Side::kClient, signer, {.server = name, .roles = {role}, .use = use});
     scope_.spawn(speak(mine));
     EXPECT_TRUE(reactor_->run_until(ready_, 5s));
   }
@@ -193,6 +197,12 @@ TEST_F(HopServerTest, WhoHasNotTheRoleInTheSiteFileIsRefused) {
   come(authority_, "web1", "lb");
   EXPECT_TRUE(is_refused());
   come(authority_, "lb7", "lb");
+  EXPECT_TRUE(is_refused());
+}
+
+TEST_F(HopServerTest, TheCertificateOfTheControlChannelIsRefused) {
+  serve();
+  come(authority_, "lb1", "lb", certificates::Use::kServer);
   EXPECT_TRUE(is_refused());
 }
 
