@@ -190,13 +190,14 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, const SiteHere&
   events_.core_took_site(here.version, false);
 }
 
-// What a load balancer is told that asks whether this web server is well.
+// What a load balancer is told that asks whether this web server is well. A worker that ends
+// says GOAWAY; it may have a successor, which serves.
 int Core::health() const {
   const bool up = site_->site->app.run.empty() ||
                   std::ranges::any_of(backends_.instances(), [](const std::unique_ptr<app::Instance>& one) {
                     return one->state == app::InstanceState::kUp;
                   });
-  return up && !drained_ && !stopping_ ? 200 : 503;
+  return up && !drained_ ? 200 : 503;
 }
 
 void Core::apply_limits(const topology::Site& site) {

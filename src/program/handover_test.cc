@@ -22,7 +22,8 @@ Handover some_handover() {
   all.worker = {.pid = 101, .starts = 2, .channel = 7};
   all.retiring = {{.pid = 90, .starts = 1, .channel = 8, .told = true}};
   all.listeners = {
-      {.purpose = Purpose::kAdmin, .requested = "127.0.0.1:0", .bound = "127.0.0.1:9", .sockets = {9, 10}}};
+      {.purpose = Purpose::kAdmin, .requested = "127.0.0.1:0", .bound = "127.0.0.1:9", .sockets = {9, 10}},
+      {.purpose = Purpose::kHop, .requested = "10.0.0.21:7402", .bound = "10.0.0.21:7402"}};
   Handover::Instance instance{.output = 11, .reports = 12, .grace_ms = 1500, .groups = {"/sys/fs/cgroup/a"}};
   instance.record = {
       .slot = 1, .generation = 7, .pid = 110, .limits = Limits::kCgroup2, .started_ns = 1LL << 60};
@@ -43,6 +44,8 @@ TEST(Handover, comes_out_as_it_went_in) {
   const Result<Handover> read = read_handover(text);
   ASSERT_TRUE(read) << describe(read.error());
   EXPECT_EQ(handover_text(*read), text);
+  ASSERT_EQ(read->listeners.size(), 2U);
+  EXPECT_EQ(read->listeners[1].purpose, Purpose::kHop);
   EXPECT_EQ(read->instances[0].record.tag.bytes, some_handover().instances[0].record.tag.bytes);
   EXPECT_EQ(read->instances[0].ended->error.view(), "a \"word\"");
 }
