@@ -189,11 +189,9 @@ bool Controller::balances(const topology::Site& site) const {
   return own != nullptr && topology::has_role(*own, topology::Role::kLb);
 }
 
-// Such a server runs no application, and has no use for a release but its error pages.
 bool Controller::only_balances(const topology::Site& site) const {
   const topology::Server* const own = own_entry(site);
-  return own != nullptr && topology::has_role(*own, topology::Role::kLb) &&
-         !topology::has_role(*own, topology::Role::kWeb) && !topology::has_role(*own, topology::Role::kApp);
+  return own != nullptr && program::only_balances(site, own->name);
 }
 
 // None for visitors while they shall go elsewhere.

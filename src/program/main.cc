@@ -25,6 +25,11 @@
 namespace terrace::program {
 namespace {
 
+std::string own_name(const topology::Site& site, const Folders& folders, const std::string& named) {
+  const Result<MemberIdentity> joined = read_member_identity(folders);
+  return own_server(site, joined ? joined->server : named, own_addresses()).value_or("");
+}
+
 // What the machine has joined as, else what the command line says, else by its addresses.
 int find_server(const topology::Site& site, const Folders& folders, const std::string& named,
                 std::string& server) {
@@ -46,8 +51,13 @@ int look_at_site(const CommandLine& line, const std::string& site, std::string& 
   const Folders folders = folders_of(site, ::geteuid() == 0);
   options.inputs = inputs_with_files(secrets_folder(folders));
   count_from_release(options, site, folders.state);
-  const topology::LoadedSite loaded = topology::load_site(shown_site(line.file, site), options);
+  const std::string shown = shown_site(line.file, site);
+  const topology::LoadedSite loaded = topology::load_site(shown, options);
   if (loaded.site) return find_server(*loaded.site, folders, line.server, server);
+  options.resolve = topology::without_secrets;
+  const topology::LoadedSite bare = topology::load_site(shown, options);
+  if (bare.site && only_balances(*bare.site, own_name(*bare.site, folders, line.server)))
+    return find_server(*bare.site, folders, line.server, server);
   (void)std::fwrite(loaded.text.data(), 1, loaded.text.size(), stderr);
   return loaded.unreadable ? kExitCannotRead : kExitFailure;
 }

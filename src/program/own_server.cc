@@ -84,4 +84,12 @@ std::expected<std::string, std::string> own_server(const topology::Site& site, c
                   entries(site), list_of(addresses), site.servers[0].name));
 }
 
+bool only_balances(const topology::Site& site, const std::string& own) {
+  using topology::Role;
+  return std::ranges::any_of(site.servers, [&](const topology::Server& server) {
+    return server.name == own && has_role(server, Role::kLb) && !has_role(server, Role::kWeb) &&
+           !has_role(server, Role::kApp);
+  });
+}
+
 }  // namespace terrace::program

@@ -21,4 +21,8 @@ std::vector<net::Ip> own_addresses();
 std::expected<std::string, std::string> own_server(const topology::Site& site, const std::string& named,
                                                    std::span<const net::Ip> addresses);
 
+// Whether this machine, which that entry is, is a load balancer and nothing else: it runs no
+// application, is given none of its secrets, and needs a release for its error pages only.
+bool only_balances(const topology::Site& site, const std::string& own);
+
 }  // namespace terrace::program

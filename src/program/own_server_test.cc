@@ -60,5 +60,14 @@ TEST(OwnServer, ANameThatIsNoEntryIsAnError) {
   EXPECT_THAT(unknown.error(), HasSubstr("`web3`"));
 }
 
+TEST(OwnServer, AServerWithTheRoleLbAloneOnlyBalances) {
+  using topology::Role;
+  const topology::Site site =
+      site_of({{"lb1", "10.0.0.1", {Role::kLb}}, {"both", "10.0.0.2", {Role::kLb, Role::kWeb, Role::kApp}}});
+  EXPECT_TRUE(only_balances(site, "lb1"));
+  EXPECT_FALSE(only_balances(site, "both"));
+  EXPECT_FALSE(only_balances(site, "nobody"));
+}
+
 }  // namespace
 }  // namespace terrace::program
