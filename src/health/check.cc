@@ -13,10 +13,14 @@ std::string reason_of(const Error& error, Duration limit) {
   return "no answer within " + std::to_string(milliseconds) + " ms";
 }
 
+CheckResult failure(const Error& error, Duration limit) {
+  return {.reason = reason_of(error, limit), .silent = error.code == Code::kTimeout};
+}
+
 Task<CheckResult> connect(Reactor& reactor, net::Address address, Duration limit) {
   net::Stream stream;
   const Result<void> connected = co_await stream.connect(reactor, address, reactor.now() + limit);
-  if (!connected) co_return CheckResult{.reason = reason_of(connected.error(), limit)};
+  if (!connected) co_return failure(connected.error(), limit);
   co_return CheckResult{.success = true, .reason = "takes connections"};
 }
 
@@ -29,7 +33,7 @@ Task<CheckResult> carry_out(Reactor& reactor, Check check) {
   }
   const Duration limit = check.probe.limit;
   const Result<int> status = co_await probe(reactor, std::move(check.probe));
-  if (!status) co_return CheckResult{.reason = reason_of(status.error(), limit)};
+  if (!status) co_return failure(status.error(), limit);
   co_return CheckResult{.success = *status >= check.status_min && *status <= check.status_max,
                         .reason = "answers " + std::to_string(*status)};
 }

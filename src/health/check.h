@@ -20,7 +20,8 @@ struct Check {
 
 struct CheckResult {
   bool success = false;
-  std::string reason;  // for people: "answers 500", "connect: Connection refused"
+  std::string reason;   // for people: "answers 500", "connect: Connection refused"
+  bool silent = false;  // nothing came at all: whatever else waits for it waits in vain
 };
 
 // Does one check; ends at its limit.

@@ -126,6 +126,7 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
                                                .response_begun = exchange.begun(),
                                                .tries = ++sent});
     if (!again || reactor_.now() >= call.total_deadline) break;
+    metrics_.retries.add();
   }
   metrics_.failed.add();
   give_up(call, call.status, call.outcome.why);
@@ -210,6 +211,7 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
     if (!connected) co_return refused(call, connected.error());
   }
   connection->start(request.method, request.framing);
+  upstream.in_use.push_back(connection.get());
   Next next = Next::kFailed;
   bool sent_whole = false;
   {
@@ -224,13 +226,15 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
     }
     next = end_of(call, end, relay);
     sent_whole = relay.upload_done();
-    if (next == Next::kFailed && pooled && !connection->answered()) {
+    const bool silent = next == Next::kFailed && relay.error().code == Code::kTimeout;
+    if (next == Next::kFailed && pooled && !silent && !connection->answered()) {
       // Its other idle connections have most likely gone the same way.
       upstream.idle.clear();
       call.seen = {.kind = Kind::kGivenUp};
       if (relay.repeatable()) next = Next::kStale;
     }
   }
+  std::erase(upstream.in_use, connection.get());
   if (sent_whole && !upstream.proxy && connection->reusable())
     upstream.idle.put(std::move(connection), reactor_.now());
   co_return next;

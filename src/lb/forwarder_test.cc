@@ -41,6 +41,7 @@ class Front final : public http::Handler, public OwnServer, PoolEvents {
       pools_.update(pool.name, standings);
     }
   }
+  void silence(const std::string& name) { upstreams_.fell_silent(name); }
   Task<void> close(std::atomic<bool>& done) {
     co_await pools_.close(0ms);
     co_await upstreams_.close(0ms);
@@ -90,6 +91,9 @@ class Balanced {
     client.send(bytes);
     client.end();
     return client.read_all();
+  }
+  void silence(const std::string& name) {
+    submit(server_.reactor(), [this, name] { front_->silence(name); });
   }
   std::string get() { return ask("GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"); }
 
@@ -160,6 +164,19 @@ TEST(Forwarder, AnswersGatewayTimeoutWhenABackendIsSilent) {
   Balanced front(site_with(backend("silent", silent.port)), {}, kQuick);
   EXPECT_TRUE(
       front.ask("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\nhi").starts_with("HTTP/1.1 504 "));
+}
+
+TEST(Forwarder, WaitsNoLongerForABackendThatFellSilent) {
+  ScriptedServer silent({{.bytes = "", .close = false, .read_also = "never"}});
+  ScriptedServer good({{answer("good")}, {answer("good")}});
+  Balanced front(site_with(backend("silent", silent.port) + backend("good", good.port)));
+  std::thread later([&] {
+    std::this_thread::sleep_for(100ms);
+    front.silence("silent");
+  });
+  EXPECT_TRUE(ends_with(front.get(), "good"));
+  EXPECT_TRUE(ends_with(front.get(), "good"));
+  later.join();
 }
 
 TEST(Forwarder, DoesNotUseAConnectionAgainThatCarriedGarbage) {

@@ -68,12 +68,14 @@ void Pool::configure(PoolPlan plan, Time now) {
   changed_ = BackendSet::first(backends_.size());
 }
 
-void Pool::checked(size_t backend, Health health, bool doubt, std::string_view reason, Time now) {
+void Pool::checked(size_t backend, Health health, bool doubt, std::string_view reason, Time now,
+                   bool silent) {
   Backend& one = backends_[backend];
   if (health == Health::kUnhealthy) one.slow = true;
   one.health = health;
   one.doubt = doubt || health == Health::kUnknown;
   one.health_reason = reason;
+  one.silent = silent;
   settle(now);
 }
 
@@ -210,7 +212,8 @@ void Pool::publish(size_t backend, Time now) {
   const bool standby = plan_.mode == Mode::kActivePassive && backend != active_;
   const uint32_t weight = plan_.backends[backend].weight;
   if (standing.state == state && standing.reason == reason && standing.standby == standby &&
-      standing.weight == weight && standing.rising_since == one.rising)
+      standing.weight == weight && standing.rising_since == one.rising &&
+      standing.silent == (state == State::kDown && one.silent))
     return;
   if (standing.state != state) standing.since = now;
   standing.state = state;
@@ -218,6 +221,7 @@ void Pool::publish(size_t backend, Time now) {
   standing.standby = standby;
   standing.weight = weight;
   standing.rising_since = one.rising;
+  standing.silent = state == State::kDown && one.silent;
   changed_.add(backend);
 }
 

@@ -63,6 +63,7 @@ struct Standing {
   uint32_t weight = 1;
   bool standby = false;
   std::optional<Time> rising_since;  // in its slow start
+  bool silent = false;               // down, and its checks got no sign of life
 };
 
 class Pool {
@@ -75,7 +76,8 @@ class Pool {
 
   std::optional<size_t> find(std::string_view name) const;
   // What active checks say. `doubt`: it is not down, but the last check failed.
-  void checked(size_t backend, health::Health health, bool doubt, std::string_view reason, Time now);
+  void checked(size_t backend, health::Health health, bool doubt, std::string_view reason, Time now,
+               bool silent = false);
   // A core saw enough. False, and nothing changes, when it may not be ejected.
   bool eject(size_t backend, std::string_view reason, Time now);
   void drain(size_t backend, bool drained, std::string_view reason, Time now);
@@ -93,6 +95,7 @@ class Pool {
     bool doubt = true;
     bool drained = false;
     bool slow = false;  // when it comes, it starts slowly
+    bool silent = false;
     std::string health_reason;
     std::string drain_reason;
     std::string ejection_reason;

@@ -129,6 +129,12 @@ Pools::Use Pools::use_for(std::string_view host, std::string_view raw_path) cons
   return use(host, http::normalise_path(raw_path, {buffer.data(), Buffer::size()}).value_or(""));
 }
 
+int Pools::waiting() const {
+  int sum = 0;
+  for (const std::unique_ptr<CorePool>& pool : pools_) sum += pool->dispatch.waiting();
+  return sum;
+}
+
 net::Acceptor* Pools::acceptor(std::string_view listen) const {
   for (const std::unique_ptr<CorePool>& pool : pools_) {
     const std::vector<std::string>& tcp = pool->plan.tcp;

@@ -82,6 +82,8 @@ class Pools {
   Use use_for(std::string_view host, std::string_view raw_path) const;
   // Who takes the connections of this address of `tcp`; null: nobody (any more).
   net::Acceptor* acceptor(std::string_view listen) const;
+  // Requests in the lines of all pools.
+  int waiting() const;
   // Null: clients are not limited.
   ClientLimits* clients() { return clients_.get(); }
 

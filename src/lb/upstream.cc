@@ -64,6 +64,15 @@ std::shared_ptr<Upstream> Upstreams::find(std::string_view name) const {
   return found != all_.end() ? found->second : nullptr;
 }
 
+void Upstreams::fell_silent(std::string_view name) {
+  const std::shared_ptr<Upstream> upstream = find(name);
+  if (upstream == nullptr) return;
+  upstream->idle.clear();
+  for (http::ClientConnection* one : upstream->in_use) {
+    if (!one->answered()) one->stream().interrupt_read();
+  }
+}
+
 void Upstreams::sweep() {
   for (const auto& [name, upstream] : all_) upstream->idle.sweep(reactor_.now());
 }

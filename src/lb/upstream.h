@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/client.h"
 #include "lb/hop.h"
@@ -22,6 +23,7 @@ struct Upstream {
   bool proxy = false;        // its connections begin with PROXY v2, so each is one client's
   std::unique_ptr<Hop> hop;  // to one of our own web servers; null: HTTP/1.1
   http::ClientPool idle;     // connections of HTTP/1.1
+  std::vector<http::ClientConnection*> in_use;
 };
 
 // How the cores speak with our own servers.
@@ -46,6 +48,9 @@ class Upstreams {
   void set_reach(const Reach& reach);
   // Null: there is none (any more).
   std::shared_ptr<Upstream> find(std::string_view name) const;
+  // Its checks get no sign of life: requests that have none either wait no longer. Those over
+  // a hop have noticed by themselves (PING).
+  void fell_silent(std::string_view name);
   // Closes what has been idle for too long. Call about once a second.
   void sweep();
   Task<void> close(Duration limit);

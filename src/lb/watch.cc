@@ -85,7 +85,8 @@ Task<void> Watch::keep_checking(std::shared_ptr<Target> target) {
 void Watch::note(const Target& target, const health::CheckResult& result) {
   const std::optional<size_t> position = pool_.find(target.name);
   if (!position) return;
-  pool_.checked(*position, target.schedule.health(), target.schedule.doubt(), result.reason, reactor_.now());
+  pool_.checked(*position, target.schedule.health(), target.schedule.doubt(), result.reason, reactor_.now(),
+                result.silent);
   publish();
 }
 

@@ -164,13 +164,21 @@ void write_http(Exposition& page, const RequestTotals& totals) {
 }
 
 void write_queue_and_files(Exposition& page, const RequestTotals& totals) {
-  gauge(page, "terrace_queue_length", "Requests that wait for an instance of the app.", totals.queue_length);
+  gauge(page, "terrace_queue_length", "Requests that wait for an instance of the app, or for a backend.",
+        totals.queue_length);
   counter(page, "terrace_queue_timeouts_total", "Requests answered 503 after waiting for the limit.",
           totals.queue_timeouts);
   counter(page, "terrace_queue_overflows_total", "Requests answered 503 at once because the queue was full.",
           totals.queue_overflows);
   counter(page, "terrace_app_retries_total",
           "Requests sent once more, after a failed connect or the death of an instance.", totals.retries);
+  counter(page, "terrace_backend_retries_total", "Requests that the load balancer sent to a second backend.",
+          totals.backend_retries);
+  counter(page, "terrace_backend_failures_total",
+          "Requests answered 502 or 504 by the load balancer: no backend gave an answer.",
+          totals.backend_failures);
+  counter(page, "terrace_clients_limited_total", "Requests answered 429 by the load balancer.",
+          totals.clients_limited);
   counter(page, "terrace_static_cache_hits_total", "Files whose metadata was in the cache.",
           totals.static_cache_hits);
   counter(page, "terrace_static_cache_misses_total", "Files whose metadata had to be read.",

@@ -41,6 +41,9 @@ void RequestTotals::add(const RequestMetrics& core) {
   queue_timeouts += core.queue_timeouts.get();
   queue_overflows += core.queue_overflows.get();
   retries += core.retries.get();
+  backend_retries += core.backend_retries.get();
+  backend_failures += core.backend_failures.get();
+  clients_limited += core.clients_limited.get();
   static_cache_hits += core.static_cache_hits.get();
   static_cache_misses += core.static_cache_misses.get();
   static_cache_evictions += core.static_cache_evictions.get();

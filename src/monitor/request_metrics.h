@@ -56,6 +56,9 @@ struct RequestMetrics {
   Counter queue_timeouts;                             // waited for the limit, answered 503
   Counter queue_overflows;                            // answered 503 at once: the queue was full
   Counter retries;                                    // sent once more: a failed connect, a dead instance
+  Counter backend_retries;                            // of a load balancer: sent to a second backend
+  Counter backend_failures;                           // … answered 502 or 504: no backend gave an answer
+  Counter clients_limited;                            // … answered 429
   Counter static_cache_hits;                          // file metadata found in the cache
   Counter static_cache_misses;
   Counter static_cache_evictions;  // taken out to make room
@@ -97,6 +100,9 @@ struct RequestTotals {
   uint64_t queue_timeouts = 0;
   uint64_t queue_overflows = 0;
   uint64_t retries = 0;
+  uint64_t backend_retries = 0;
+  uint64_t backend_failures = 0;
+  uint64_t clients_limited = 0;
   uint64_t static_cache_hits = 0;
   uint64_t static_cache_misses = 0;
   uint64_t static_cache_evictions = 0;

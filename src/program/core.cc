@@ -292,13 +292,19 @@ void Core::copy_counters() {
   sum(requests.connections_accepted, server.connections, hop.connections);
   sum(requests.connections_refused, server.connections_refused, hop.connections_refused);
   sum(requests.connections, server.connections_open, hop.connections_open);
-  requests.queue_length.add(backends_.waiting() - queued_said_);
-  queued_said_ = backends_.waiting();
+  const int64_t waiting = backends_.waiting() + pools_.waiting();
+  requests.queue_length.add(waiting - queued_said_);
+  queued_said_ = waiting;
   const app::ProxyMetrics& proxy = backends_.metrics();
-  requests.queue_timeouts.add(proxy.queue_timeouts.get() - requests.queue_timeouts.get());
+  const lb::ForwardMetrics& forwarder = forwarder_.metrics();
+  sum(requests.queue_timeouts, proxy.queue_timeouts, forwarder.unserved);
   requests.queue_overflows.add(proxy.queue_overflows.get() - requests.queue_overflows.get());
   requests.retries.add(proxy.retries.get() - requests.retries.get());
-  requests.tunnels.add(proxy.tunnels.get() - requests.tunnels.get());
+  sum(requests.tunnels, proxy.tunnels, forwarder.tunnels);
+  const auto copy = [](Counter& into, const Counter& from) { into.add(from.get() - into.get()); };
+  copy(requests.backend_retries, forwarder.retries);
+  copy(requests.backend_failures, forwarder.failed);
+  copy(requests.clients_limited, forwarder.client_limited);
   requests.allocations.add(FramePool::heap_allocations() + reactor_.buffers().heap_allocations() +
                            server_.exchanges_made() + hop_.exchanges_made() - requests.allocations.get());
   copy_static_counters();

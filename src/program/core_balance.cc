@@ -77,6 +77,9 @@ void Core::judge_backend(const std::string& pool, const std::string& backend, lb
 
 void Core::take_decision(const std::string& pool, const std::vector<lb::Standing>& standings) {
   pools_.update(pool, standings);
+  for (const lb::Standing& one : standings) {
+    if (one.silent) upstreams_.fell_silent(one.name);
+  }
 }
 
 // By the way that requests take. Whoever leaves the site meanwhile is checked no more.
