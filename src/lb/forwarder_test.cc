@@ -92,8 +92,15 @@ class Balanced {
     client.end();
     return client.read_all();
   }
+  // Returns when it is said.
   void silence(const std::string& name) {
-    submit(server_.reactor(), [this, name] { front_->silence(name); });
+    std::atomic<bool> said{false};
+    submit(server_.reactor(), [&] {
+      front_->silence(name);
+      said = true;
+      said.notify_one();
+    });
+    said.wait(false);
   }
   std::string get() { return ask("GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"); }
 
@@ -170,13 +177,14 @@ TEST(Forwarder, WaitsNoLongerForABackendThatFellSilent) {
   ScriptedServer silent({{.bytes = "", .close = false, .read_also = "never"}});
   ScriptedServer good({{answer("good")}, {answer("good")}});
   Balanced front(site_with(backend("silent", silent.port) + backend("good", good.port)));
-  std::thread later([&] {
-    std::this_thread::sleep_for(100ms);
-    front.silence("silent");
+  std::atomic<bool> over{false};
+  std::thread checks([&] {
+    for (; !over; std::this_thread::yield()) front.silence("silent");
   });
   EXPECT_TRUE(ends_with(front.get(), "good"));
   EXPECT_TRUE(ends_with(front.get(), "good"));
-  later.join();
+  over = true;
+  checks.join();
 }
 
 TEST(Forwarder, DoesNotUseAConnectionAgainThatCarriedGarbage) {

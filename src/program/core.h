@@ -54,6 +54,7 @@ class Core final : public http::Handler,
   struct Options {
     size_t index = 0;           // of this core
     topology::Machine machine;  // limits of the site are divided by its cores
+    std::string sticky_secret;  // of all cores, for a site that has no other server to share one with
   };
   // What any thread may read.
   struct Metrics {
@@ -165,6 +166,7 @@ class Core final : public http::Handler,
   // core_balance.cc: as a load balancer
   void balance(const topology::Site& site, const SiteHere& here);
   lb::Reach reach() const;
+  std::string sticky_secret() const;
   bool balances_for(http::Exchange& exchange) const;
   Task<lb::Forwarded> forward(http::Exchange& exchange, std::string_view request_id);
   Task<void> respond_unserved(http::Exchange& exchange, const lb::Forwarded& outcome);

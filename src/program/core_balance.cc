@@ -45,12 +45,18 @@ lb::Reach Core::reach() const {
           .silence_max = site_->site->lb.check_interval * site_->site->lb.check_fall};
 }
 
+// Alone, a server has one of its own until its worker ends; clients then are given new cookies.
+std::string Core::sticky_secret() const {
+  if (credentials_ != nullptr) return credentials_->sticky_secret;
+  return site_->site->servers.size() > 1 ? std::string() : options_.sticky_secret;
+}
+
 // One that balances no more keeps its pools, which nobody asks.
 void Core::balance(const topology::Site& site, const SiteHere& here) {
   own_name_ = here.server;
   if (!here.balances && !balances_) return;
   balances_ = here.balances;
-  pools_.configure(site, credentials_ != nullptr ? credentials_->sticky_secret : std::string());
+  pools_.configure(site, sticky_secret());
   upstreams_.configure(topology::pools_of(site), reach(), site.web.drain_timeout);
   forwarder_.set_options(forward_options(site.lb));
   front_.set_networks(balances_ ? proxy_networks(site.lb) : std::vector<net::Network>());
@@ -63,7 +69,7 @@ void Core::use_credentials(std::shared_ptr<const HopCredentials> credentials) {
   credentials_ = std::move(credentials);
   hop_.use_credentials(credentials_);
   if (!balances_ || stopping_) return;
-  if (other_secret) pools_.configure(*site_->site, credentials_->sticky_secret);
+  if (other_secret) pools_.configure(*site_->site, sticky_secret());
   upstreams_.set_reach(reach());
 }
 

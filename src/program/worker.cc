@@ -16,6 +16,7 @@
 #include <set>
 #include <thread>
 
+#include "base/random.h"
 #include "monitor/exposition.h"
 #include "program/channel.h"
 #include "program/core.h"
@@ -300,8 +301,11 @@ bool Worker::start_cores(const Welcome& welcome) {
   access_log_ = LogAppender(std::string(welcome.log.view()) + "/access.log");
   const topology::Machine machine{.cores = count, .memory_bytes = welcome.memory_bytes};
   const size_t buffers_max = topology::derive({}, machine).buffers_max;
+  constexpr int kStickyBytes = 16;  // twice as many digits
+  const std::string sticky_secret = random_secret(kStickyBytes);
   for (int i = 0; i < count; ++i) {
-    const Core::Options options{.index = static_cast<size_t>(i), .machine = machine};
+    const Core::Options options{
+        .index = static_cast<size_t>(i), .machine = machine, .sticky_secret = sticky_secret};
     Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {.buffers_max = buffers_max});
     if (!reactor) {
       log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
