@@ -77,10 +77,12 @@ Result<const Listeners::Held*> Listeners::listen(Purpose purpose, std::string_vi
   return &held_.back();
 }
 
-// The worker empties their queues and closes them, too.
+// The worker empties their queues and closes them, too. A visitor's browser has nobody else to
+// go to and tries again; a load balancer shall hear at once that it has to ask another server.
 bool Listeners::unlisten(Purpose purpose, std::string_view requested) {
   for (const Held& each : held_) {
     if (each.purpose != purpose || each.requested != requested) continue;
+    if (purpose == Purpose::kHop) continue;
     for (const Descriptor& socket : each.sockets) net::stop_new_connections(socket.get());
   }
   return std::erase_if(held_, [&](const Held& each) {

@@ -54,6 +54,7 @@ class Visits:
     p50: float = 0.0  # seconds from when a request was due
     p99: float = 0.0
     slowest: float = 0.0  # the longest that anybody waited
+    slowest_at: float = 0.0  # when that request was due
     slow: int = 0  # requests that took over half a second
     failures: list[tuple[float, str]] = field(default_factory=list)  # when, and why; the first hundred
     by_address: dict[str, int] = field(default_factory=dict)

@@ -3,7 +3,7 @@
     about   = "One of two web servers loses its power: no visitor notices"
     seconds = 6.0                    # how long the visitors come, at least
 
-    site = '''                       # site.toml; or example = "1-distributed", a folder of examples/
+    site = '''                       # site.toml
     …'''
     lab  = '''…'''                   # lab.toml, where it needs one
 
@@ -37,6 +37,13 @@
     within = 20.0                    # it is run again until it succeeds, for so many seconds
 
     [[steps]]
+    at      = 3.5
+    on      = "lb1"
+    backend = "web2"                 # what this load balancer says of it, or of "*", all of them
+    state   = "away"                 # gets no requests; or words of `terrace status`: "slow start|up"
+    within  = 5.0
+
+    [[steps]]
     at    = 4.0
     apply = "balance = 'ip-hash'"    # these lines take the place of the site's table [lb]: `terrace apply`
     on    = "lb1"
@@ -60,13 +67,14 @@ Unknown keys are errors. tests/scenarios/*.toml are run by test_scenarios.py.
 
 import re
 import select
+import subprocess
 import time
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from harness import ROOT, wait_until
+from harness import wait_until
 from lab import Lab, Visitors, Visits
 
 STEP_SECONDS = 60.0
@@ -86,18 +94,23 @@ class Step:
     on: str = ""
     run: str = ""
     apply: str = ""
+    backend: str = ""
+    state: str = ""
     output: str = ""
     exit: int = 0
     within: float = 0.0
 
     def check(self):
-        if [bool(self.lab), bool(self.on and self.run), bool(self.on and self.apply)].count(True) != 1:
-            raise Wrong("a step has either `lab`, or `on` and `run`, or `on` and `apply`: %s" % self)
+        kinds = [self.lab, self.on and self.run, self.on and self.apply, self.on and self.backend and self.state]
+        if len([kind for kind in kinds if kind]) != 1:
+            raise Wrong("a step has either `lab`, or `on` and `run`, `apply`, or `backend` and `state`: %s" % self)
 
     @property
     def words(self) -> str:
         """For a person."""
-        return self.lab or "%s: %s" % (self.on, self.run or "apply [lb] " + self.apply.replace("\n", ", "))
+        if self.backend:
+            return "%s: %s is %s" % (self.on, self.backend, self.state)
+        return self.lab or "%s: %s" % (self.on, self.run or "apply [lb] " + self.apply.strip().replace("\n", ", "))
 
 
 @dataclass
@@ -105,7 +118,6 @@ class Scenario:
     about: str = ""
     seconds: float = 0.0
     site: str = ""
-    example: str = ""
     lab: str = ""
     files: dict[str, str] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
@@ -116,8 +128,8 @@ class Scenario:
     after: list[Step] = field(default_factory=list)
 
     def check(self):
-        if not self.about or bool(self.site) == bool(self.example):
-            raise Wrong("a scenario has `about`, and either `site` or `example`")
+        if not self.about or not self.site:
+            raise Wrong("a scenario has `about` and `site`")
         for client, limits in self.expect.items():
             if client not in self.clients or set(limits) - set(AT_MOST + AT_LEAST + OF_NAMES):
                 raise Wrong("expect.%s: no such client, or an unknown limit: %s" % (client, limits))
@@ -152,8 +164,6 @@ def read(path: Path) -> Scenario:
 
 
 def make(scenario: Scenario, make_lab) -> Lab:
-    if scenario.example:
-        return make_lab(project=ROOT / "examples" / scenario.example)
     return make_lab(site=scenario.site, files=scenario.files or None, beside=scenario.lab or None)
 
 
@@ -164,7 +174,7 @@ def take(step: Step, lab: Lab):
         lab.terrace(step.on, "apply", "/root/next.toml")
     elif not step.within:
         done = lab.run(*step.lab.split()) if step.lab else attempt(step, lab)
-        assert step.lab or good(step, done), "%s: %d\n%s%s" % (step.run, done.returncode, done.stdout, done.stderr)
+        assert step.lab or good(step, done), "%s: %d\n%s%s" % (step.words, done.returncode, done.stdout, done.stderr)
     else:
         take_until_good(step, lab)
 
@@ -184,9 +194,23 @@ def with_lb(site: str, lines: str) -> str:
 
 
 def attempt(step: Step, lab: Lab):
+    if step.backend:
+        return look_at_backends(step, lab)
     if step.lab:
         return lab.run(*step.lab.split(), check=False)
     return lab.exec(step.on, "sh", "-c", step.run, check=False, timeout=STEP_SECONDS)
+
+
+def look_at_backends(step: Step, lab: Lab):
+    """As a command that fails while any of them is in another state."""
+    if step.state == "away":  # `terrace status` would wait for the server itself
+        page = lab.shell(step.on, "curl -s http://127.0.0.1:9180/metrics")
+        away = re.findall(r'^terrace_backend_up\{.*backend="(.*)"\} 0$', page, re.M)
+        return subprocess.CompletedProcess([], int(step.backend not in away), stdout=str(away), stderr="")
+    backends = (lab.server_status(step.on) or {}).get("backends", [])
+    meant = [one for one in backends if step.backend in ("*", one["name"])]
+    wrong = not meant or any(one["state"] not in step.state.split("|") for one in meant)
+    return subprocess.CompletedProcess([], int(wrong), stdout=str(meant), stderr="")
 
 
 def good(step: Step, done) -> bool:

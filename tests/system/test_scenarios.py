@@ -1,5 +1,6 @@
 """The scenarios of tests/scenarios, each in a lab of its own. The format: scenario.py."""
 
+import json
 import tomllib
 
 import pytest
@@ -22,7 +23,7 @@ def test_scenario(file, make_lab):
 
 
 @pytest.mark.parametrize("text, why", [
-    ("about = 'x'", "either `site` or `example`"),
+    ("about = 'x'", "has `about` and `site`"),
     ("about = 'x'\nsite = 'y'\nsecnods = 1.0", "unknown key `secnods`"),
     ("about = 'x'\nsite = 'y'\nseconds = 'z'", "`seconds` must be a float"),
     ("about = 'x'\nsite = 'y'\n[[steps]]\nat = 1.0", "either `lab`, or `on` and `run`"),
@@ -37,11 +38,35 @@ def test_a_wrong_scenario_is_refused(text, why, tmp_path):
         scenario.read(file)
 
 
+@pytest.mark.parametrize("backend, state, good", [
+    ("web1", "up", True), ("web2", "slow start|up", True), ("web2", "up", False), ("*", "up", False),
+    ("*", "up|slow start", True), ("web3", "up", False),
+])
+def test_a_step_asks_what_is_known_of_a_backend(backend, state, good):
+    class Known:
+        def server_status(self, server):
+            assert server == "lb1"
+            return {"backends": [{"name": "web1", "state": "up"}, {"name": "web2", "state": "slow start"}]}
+
+    step = scenario.Step(on="lb1", backend=backend, state=state)
+    step.check()
+    assert scenario.good(step, scenario.attempt(step, Known())) == good
+
+
 def test_lines_take_the_place_of_a_table_of_the_site():
     site = "[site]\nname = 'x'\n\n[lb]\nqueue = 1\nhash = '[lb]'\n\n[lb.pools]\na = {}\n"
     changed = tomllib.loads(scenario.with_lb(site, "queue = 2"))
     assert changed == {"site": {"name": "x"}, "lb": {"queue": 2, "pools": {"a": {}}}}
     assert tomllib.loads(scenario.with_lb("[site]\n", "queue = 2"))["lb"] == {"queue": 2}
+
+
+def test_every_setting_of_the_load_balancer_is_applied_by_its_scenario():
+    """A key that is new shall be in the scenario, too."""
+    schema = json.loads((ROOT / "docs/site.schema.json").read_text())
+    keys = set(schema["properties"]["lb"]["properties"]) - {"backends", "pools", "vips"}
+    story = scenario.read(ROOT / "tests/scenarios/lb-every-setting-is-applied.toml")
+    applied = [tomllib.loads(step.apply) for step in story.steps if step.apply]
+    assert {key for lines in applied for key in lines} == keys
 
 
 def test_what_is_worse_than_expected_is_said():

@@ -38,7 +38,7 @@ class Visitor:
         self.__dict__.update(OPTIONS | options)
         self.began = self.last_good = time.monotonic()
         self.sent = self.good = self.failed = self.turn = self.slow = 0
-        self.longest_gap = 0.0
+        self.longest_gap = self.slowest = self.slowest_at = 0.0
         self.failures: list[list] = []
         self.seconds: list[float] = []
         self.by_address = {address: 0 for address in self.addresses}
@@ -142,6 +142,8 @@ class Visitor:
                 self.failures.append([round(due - self.began, 3), why])
             return
         self.good += 1
+        if now - due > self.slowest:
+            self.slowest, self.slowest_at = now - due, due - self.began
         self.seconds.append(now - due)
         self.slow += now - due > SLOW_SECONDS
         self.note_gap(now)
@@ -157,6 +159,7 @@ class Visitor:
         times = sorted(self.seconds) or [0.0]
         return {"longest_gap": round(self.longest_gap, 3), "failures": self.failures, "by_address": self.by_address,
                 "by_name": self.by_name, "slow": self.slow, "slowest": round(times[-1], 4),
+                "slowest_at": round(self.slowest_at, 3),
                 "p50": round(times[len(times) // 2], 4), "p99": round(times[len(times) * 99 // 100], 4)}
 
 

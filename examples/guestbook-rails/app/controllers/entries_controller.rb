@@ -1,7 +1,7 @@
 class EntriesController < ApplicationController
   def index
     read_page
-    @draft = Entry.new
+    @draft = Entry.new(name: session[:name])
     respond_to do |format|
       format.html
       format.json { render json: { entries: @entries, page: @number, pages: @pages, total: @total } }
@@ -10,6 +10,7 @@ class EntriesController < ApplicationController
 
   def create
     entry = Entry.new(params.permit(:name, :message))
+    session[:name] = entry.name
     # After a POST a redirect: reloading the page must not write the entry again.
     return redirect_to root_path(anchor: "entry-#{entry.id}"), status: :see_other if entry.save
 
