@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from client import Load
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
@@ -23,8 +24,7 @@ from test_servers import make_servers, secret_of, set_secret  # noqa: F401
 HOP = 7402
 ROLES = {"lb1": ["lb"], "web1": ["web", "app"], "web2": ["web", "app"]}
 SECONDS = 30
-
-
+QUICK = '[lb]\ncheck_interval = "200ms"\neject_time = "1s"\nslow_start = "0s"'
 DATA, END = 0, 1  # RFC 9113 section 6.1
 HEALTH = "/.well-known/terrace/health"
 
@@ -124,7 +124,7 @@ def served(balanced):
 
 @pytest.fixture
 def balanced(make_servers):  # noqa: F811
-    return make_servers("lb1", "web1", "web2", roles=ROLES)
+    return make_servers("lb1", "web1", "web2", roles=ROLES, cluster=QUICK)
 
 
 def listeners(servers: Servers, name: str) -> dict:
@@ -299,3 +299,44 @@ def test_a_drain_lets_requests_come_to_their_end_and_says_so(served):
     wait_until(lambda: not takes_the_hop(served, "web1"), "the hop is closed", SECONDS)
     served["lb1"].command("undrain", "web1")
     wait_until(lambda: answers(served, "web1"), "the hop is served again", SECONDS)
+
+
+# ---- visitors of lb1
+
+
+def through(servers: Servers, **options) -> Load:
+    """Visitors of the load balancer, from when it has found both web servers."""
+    lb1 = servers["lb1"]
+    wait_until(lambda: {one["state"] for one in status(servers, "lb1")["backends"]} == {"up"}, "both are up", SECONDS)
+    wait_until(lambda: lb1.get("/").status == 200, "lb1 answers", SECONDS)
+    return Load(lb1.port, **options)
+
+
+def status(servers: Servers, name: str) -> dict:
+    return json.loads(servers[name].command("status", "--json", check=False).stdout)
+
+
+def test_web_servers_are_drained_in_turn_and_no_visitor_notices(served):
+    with through(served, rate=200, clients=8) as visitors:
+        for name in ("web1", "web2"):
+            served["lb1"].command("drain", name)
+            assert not takes_the_hop(served, name)
+            served[name].recorder.forget()
+            visitors.until(100)
+            assert served[name].recorder.requests() == []
+            served["lb1"].command("undrain", name)
+            wait_until(lambda: served[name].recorder.requests(), "visitors on %s again" % name, SECONDS)
+    assert not visitors.result.failures, visitors.result
+
+
+def test_a_web_server_is_upgraded_and_no_visitor_notices(served):
+    with through(served, rate=200, clients=8) as visitors:
+        for _ in range(2):
+            served["web1"].command("upgrade")
+            visitors.until(200)
+    assert not visitors.result.failures, visitors.result
+    wait_until(lambda: status(served, "web1")["program"]["upgrades"] == 2, "both upgrades", SECONDS)
+    assert listeners(served, "web1").keys() == {"hop", "admin"}
+    served["web1"].recorder.forget()
+    wait_until(lambda: served["lb1"].get("/").status == 200 and served["web1"].recorder.requests(),
+               "visitors on web1", SECONDS)
