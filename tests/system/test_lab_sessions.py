@@ -1,6 +1,7 @@
 """A user stays logged in when the server that answered is killed: the guestbooks in Django and Rails behind a load
 balancer, with one secret on all servers. The first is examples/1-distributed as it stands."""
 
+import json
 import re
 import urllib.parse
 
@@ -50,7 +51,7 @@ web2 = { address = "10.0.0.22" }
 
 def browse(lab, url: str, **form) -> str:
     """The page, with the cookies of before, as somebody who fills in a form; redirects are followed."""
-    fields = ["--data-urlencode=%s=%s" % pair for pair in form.items()]
+    fields = [word for name, value in form.items() for word in ("--data-urlencode", "%s=%s" % (name, value))]
     done = lab.get(url, *TO_THE_SITE, "-L", "-b", JAR, "-c", JAR, "-e", url, "--fail-with-body", *fields)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,14 +62,14 @@ def hidden(page: str, name: str) -> str:
 
 
 def who_answered(lab, method: str, path: str) -> str:
-    """The server whose access log has the last such request."""
-    script = "grep -h '\"%s\"' /var/log/terrace/access*.log | grep -c '\"%s\"' || true"
-    servers = [one["name"] for one in lab.status()["machines"] if one["name"].startswith("web")]
-    found = wait_until(
-        lambda: [name for name in servers if int(lab.shell(name, script % (method, path)).strip() or 0)],
-        "a %s of %s in an access log" % (method, path))
-    assert len(found) == 1, found
-    return found[0]
+    """The server of the last such request, by the load balancer's access log."""
+
+    def look() -> str:
+        lines = [json.loads(line) for line in lab.shell("lb1", "cat /var/log/terrace/access.log").splitlines()]
+        return next((one["instance"] for one in reversed(lines)
+                     if one["method"] == method and one["target"].startswith(path)), "")
+
+    return wait_until(look, "a %s of %s in the access log" % (method, path), 20.0, 0.2)
 
 
 def backend(lab, name: str) -> str:
