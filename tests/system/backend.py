@@ -9,14 +9,12 @@ Each answers with its name in X-Served-By, and `NAME answers N` for a query `id=
 
 import re
 import socket
-import struct
 import threading
 from dataclasses import dataclass
 
 from harness import free_port
 
 CHECK = "/up"  # answered by `healthy`, whatever else is wrong
-RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Backend:
         self.kill()
 
     def kill(self):
-        """As kill -9 does: nobody listens, and what is open is reset."""
+        """As kill -9 does: nobody listens, and what is open ends without an answer."""
         if self.listener is None:
             return
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -69,8 +67,7 @@ class Backend:
         self.listener = None
         for connection in self.open:
             try:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                connection.shutdown(socket.SHUT_RD)
+                connection.shutdown(socket.SHUT_RDWR)
                 connection.close()
             except OSError:
                 pass
