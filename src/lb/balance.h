@@ -11,8 +11,9 @@
 //
 // Around them: each core has the site's pools (pools.h), in each of which a request gets its
 // place at once, in a line, or once more (dispatch.h); one place checks all backends and
-// tells the cores what is decided (watches.h). Connections of any protocol are passed on by
-// tcp_proxy.h. What the site file says becomes their options in plan.h.
+// tells the cores what is decided (watches.h). A request goes its way in forwarder.h, over the
+// connections of upstream.h: hop.h to our own servers. Connections of any protocol are passed
+// on by tcp_proxy.h. What the site file says becomes their options in plan.h.
 //
 // A core shares nothing with the others per request: each balances its own requests
 // over all backends. Shares that hold on every core hold for their sum; what depends
