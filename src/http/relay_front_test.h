@@ -203,7 +203,11 @@ class RelayTest : public testing::Test {
   Ended end_of(std::string_view request, Script script, const RelayOptions& options = patient()) {
     start(std::move(script), options);
     answer_ = ask(request);
-    return ended();
+    const Ended how = ended();
+    // What the script refers to may end now.
+    server_.reset();
+    backend_.reset();
+    return how;
   }
   Ended ended() { return report_.endings.next(); }
 
