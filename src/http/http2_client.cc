@@ -65,7 +65,7 @@ void Http2ClientRequest::accept_tunnel() {
   head_.status = 101;
   head_.framing = Framing::kNone;
   head_.has_content_length = false;
-  if (head_.fields.size() < Fields::kMax) {
+  if (head_.fields.size() < Fields::kCapacity) {
     head_.fields.add({"Upgrade", protocol_, HeaderId::kUpgrade, true});
   }
 }

@@ -56,7 +56,7 @@ struct SocketPair {
 
 // Fields as HTTP/1 gives them too: what a handler relies on.
 inline void check_decoded(const Fields& fields) {
-  ASSERT(fields.size() <= Fields::kMax);
+  ASSERT(fields.size() <= Fields::kCapacity);
   int cookies = 0;
   for (const Field& field : fields) {
     ASSERT(is_token(field.name) && !field.name.starts_with(':'));

@@ -56,7 +56,7 @@ bool Http2HeadReader::add(std::string_view name, std::string_view value, const H
     host_ = keep(value);
     return true;
   }
-  if (fields.size() == Fields::kMax) {
+  if (fields.size() == limits.fields_max) {
     refuse(431, "too many fields");
     return true;
   }
@@ -104,7 +104,7 @@ bool Http2HeadReader::finish_request(const HeadLimits& limits, bool end, Request
   head.expect_continue = head.expect_continue && !end;
   if (!tunnel) return true;
   // RFC 8441 section 5: what is an Upgrade in HTTP/1.1.
-  if (head.fields.size() == Fields::kMax) return refuse(431, "too many fields");
+  if (head.fields.size() == Fields::kCapacity) return refuse(431, "too many fields");
   head.fields.add({"upgrade", protocol_, HeaderId::kUpgrade, true});
   head.upgrade = true;
   head.framing = Framing::kNone;

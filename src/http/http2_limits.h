@@ -43,7 +43,8 @@ struct Http2Limits {
     Http2Limits limits;
     // What the load balancer let in from HTTP/1, where 32 bytes are not counted for each
     // field, and what it adds.
-    limits.head.head_max += size_t{32} * Fields::kMax + 1024;
+    limits.head.head_max += size_t{32} * Fields::kCapacity + 1024;
+    limits.head.fields_max = Fields::kCapacity;
     limits.streams_max = 512;
     limits.stream_window = 128 * 1024;
     limits.connection_window = 8 << 20;

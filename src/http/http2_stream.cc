@@ -73,7 +73,7 @@ class Pairs {
   size_t count_ = 0;
   std::array<char, 20> digits_;
   std::array<char, 4> status_;
-  std::array<nghttp2_nv, Fields::kMax + kOwnMax> pairs_;
+  std::array<nghttp2_nv, Fields::kCapacity + kOwnMax> pairs_;
 };
 
 Error error_of(uint32_t code) {

@@ -76,10 +76,12 @@ struct Field {
   bool hop_by_hop;
 };
 
-// At most kMax fields; the parser answers 431 before it would overflow.
+// At most kCapacity fields; the parser answers 431 before it would overflow.
 class Fields {
  public:
+  // That a stranger may send; the rest is for what we add on the way.
   static constexpr int kMax = 100;
+  static constexpr int kCapacity = kMax + 12;
 
   void clear() { size_ = 0; }
   int size() const { return size_; }
@@ -88,12 +90,12 @@ class Fields {
   Field* begin() { return fields_.data(); }
   Field* end() { return fields_.data() + size_; }
   void add(const Field& field) {
-    ASSERT(size_ < kMax);
+    ASSERT(size_ < kCapacity);
     fields_[static_cast<size_t>(size_++)] = field;
   }
   // A field at the end for the caller to fill; what it holds before is not defined.
   Field& append() {
-    ASSERT(size_ < kMax);
+    ASSERT(size_ < kCapacity);
     return fields_[static_cast<size_t>(size_++)];
   }
   // The first field with this id, or null.
@@ -112,7 +114,7 @@ class Fields {
   int size_ = 0;
   // Left uninitialised on purpose: only the first size_ are ever read.
   union {
-    std::array<Field, kMax> fields_;
+    std::array<Field, kCapacity> fields_;
   };
 
  public:

@@ -17,8 +17,9 @@ namespace terrace::http {
 
 // Limits of a head, in bytes.
 struct HeadLimits {
-  size_t target_max = 8190;  // longer: 414; keep it below head_max
-  size_t head_max = 16384;   // the whole head with its last empty line; larger: 431
+  size_t target_max = 8190;       // longer: 414; keep it below head_max
+  size_t head_max = 16384;        // the whole head with its last empty line; larger: 431
+  int fields_max = Fields::kMax;  // of HTTP/2, at most Fields::kCapacity; more: 431
 };
 
 enum class Parsed : uint8_t { kIncomplete, kDone, kRefused };

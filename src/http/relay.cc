@@ -125,7 +125,7 @@ Task<RelayEnd> Relay<Request>::relay_response() {
   status_ = head.status;
   if (status_ == 101) co_return co_await tunnel();
   for (const Field& field : response_fields_) {
-    if (head.fields.size() < Fields::kMax) head.fields.add(field);
+    if (head.fields.size() < Fields::kCapacity) head.fields.add(field);
   }
   const bool whole = head.framing == Framing::kLength && repeatable();
   if (whole && !request_.body_here()) {

@@ -115,7 +115,7 @@ bool upstream_fields(const RequestHead& request, const UpstreamContext& context,
   for (std::string_view rest = writer.written(); !rest.empty();) {
     const size_t name = rest.find(kBetween);
     const size_t end = rest.find(kEnd);
-    if (fields.size() == Fields::kMax) return false;
+    if (fields.size() == Fields::kCapacity) return false;
     const std::string_view value = rest.substr(name + kBetween.size(), end - name - kBetween.size());
     const std::string_view text = rest.substr(0, name);
     fields.add({text, value, header_id(text), false});

@@ -129,7 +129,7 @@ TEST(UpstreamHead, PassesOnWhatALoadBalancerHasSaid) {
 
 TEST(UpstreamHead, OfTooManyFieldsIsNone) {
   RequestHead request;
-  for (int i = 0; i < Fields::kMax - 2; ++i) request.fields.add({"a", "b", HeaderId::kOther, false});
+  for (int i = 0; i < Fields::kCapacity - 2; ++i) request.fields.add({"a", "b", HeaderId::kOther, false});
   char into[1024];
   Fields fields;
   EXPECT_FALSE(upstream_fields(request, {.scheme = "http", .request_id = "x"}, into, fields));
