@@ -43,7 +43,8 @@
 //   {"command": "certificates"}
 //     {"ok": true, "site": "…", "generation": 1, "authorities": ["…"], "holders": ["web1", "web2"],
 //      "phase": "none" | "trusting" | "signing", "next": "…",
-//      "servers": [{"name": "web1", "expires_seconds": 250000.0, "trusts": ["…"], "signer": "…"}],
+//      "servers": [{"name": "web1", "expires_seconds": 250000.0, "trusts": ["…"], "signer": "…",
+//                   "traffic_signer": "…"}],
 //      "revoked": [{"name": "web3", "age_seconds": 60.5}]}
 //   {"command": "rotate"}
 //     {"ok": true, "fingerprint": "…"}: begun; "phase" shows how far it is.

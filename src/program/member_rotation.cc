@@ -60,7 +60,8 @@ Task<std::string> Member::answer_certificates(std::string, Conversation&) {
     servers.push_back({{"name", name},
                        {"expires_seconds", std::chrono::duration<double>(expires - wall()).count()},
                        {"trusts", server.trusts},
-                       {"signer", server.signer}});
+                       {"signer", server.signer},
+                       {"traffic_signer", server.traffic_signer}});
   }
   Json revoked = Json::array();
   for (const auto& [name, when] : revoked_value_.servers)

@@ -41,6 +41,11 @@ void show_servers(const Json& answer) {
                       duration_words(value_of<double>(each, "age_seconds"))));
 }
 
+bool is_signed_by(const Json& server, const std::string& next) {
+  const auto traffic = value_of<std::string>(server, "traffic_signer");
+  return value_of<std::string>(server, "signer") == next && (traffic.empty() || traffic == next);
+}
+
 // Who holds a rotation up, and for what.
 void show_rotation(const Json& answer) {
   const auto phase = value_of<std::string>(answer, "phase");
@@ -49,8 +54,8 @@ void show_rotation(const Json& answer) {
   std::vector<std::string> missing;
   for (const Json& each : value_of<std::vector<Json>>(answer, "servers")) {
     const auto trusts = value_of<std::vector<std::string>>(each, "trusts");
-    const bool done = phase == "trusting" ? std::ranges::find(trusts, next) != trusts.end()
-                                          : value_of<std::string>(each, "signer") == next;
+    const bool done =
+        phase == "trusting" ? std::ranges::find(trusts, next) != trusts.end() : is_signed_by(each, next);
     if (!done) missing.push_back(shown(each, "name"));
   }
   print(fmt::format("a rotation is under way to {}: {}\n", short_fingerprint(next),

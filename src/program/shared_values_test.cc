@@ -28,6 +28,32 @@ TEST(SharedValues, AServerIsReadAsItWasWritten) {
   EXPECT_EQ(to_json(parse_server(to_json(value)).value()), to_json(value));
 }
 
+TEST(SharedValues, WhatACertificateIsForIsKept) {
+  const ServerValue value{
+      .key = "k",
+      .joined = kTime,
+      .certificates = {{.serial = "01", .expires = kTime},
+                       {.serial = "02", .expires = kTime, .use = certificates::Use::kTraffic}},
+      .signer = "aa",
+      .traffic_signer = "bb"};
+  const ServerValue read = parse_server(to_json(value)).value();
+  EXPECT_EQ(read.certificates[0].use, certificates::Use::kServer);
+  EXPECT_EQ(read.certificates[1].use, certificates::Use::kTraffic);
+  EXPECT_EQ(read.traffic_signer, "bb");
+  // As a version without traffic between servers has written it.
+  const ServerValue old =
+      parse_server(R"({"certificates":[{"serial":"01","expires":1}],"signer":"aa"})").value();
+  EXPECT_EQ(old.certificates[0].use, certificates::Use::kServer);
+  EXPECT_EQ(old.traffic_signer, "");
+}
+
+TEST(SharedValues, TheSecretOfStickySessionsIsReadAsItWasWritten) {
+  const std::string secret(64, 'c');
+  EXPECT_EQ(parse_sticky(sticky_json(secret)).value(), secret);
+  for (const char* text : {"", "{}", "[]", R"({"secret":"cc"})", R"({"secret":7})"})
+    EXPECT_FALSE(parse_sticky(text)) << text;
+}
+
 TEST(SharedValues, TokensAndRevocationsAreReadAsTheyWereWritten) {
   const TokenValue token{.server = "b", .hash = "h", .expires = kTime, .key = ""};
   EXPECT_EQ(to_json(parse_token(to_json(token)).value()), to_json(token));

@@ -131,13 +131,19 @@ Result<HopCredentials> make_hop_credentials(const TrafficIdentity& identity, con
                         .sticky_secret = sticky_bytes(identity.sticky_secret).value_or("")};
 }
 
-Result<HopCredentials> read_hop_credentials(int descriptor, const Clock& clock) {
+Result<HopCredentials> read_hop_credentials(int descriptor, const Clock& clock,
+                                            certificates::Revocations& revoked) {
   Result<std::string> text = read_text_descriptor(descriptor, kTrafficCredentialsBytesMax);
   if (!text) return std::unexpected(text.error());
   Result<TrafficIdentity> identity = read_traffic_identity(*text);
   wipe(*text);
   if (!identity) return std::unexpected(identity.error());
+  certificates::Revocations all = revoked;
+  all.prune(clock.wall());
+  all.serials.insert(identity->revocations.serials.begin(), identity->revocations.serials.end());
+  if (all.serials.size() <= kRevokedMax) identity->revocations = std::move(all);
   Result<HopCredentials> made = make_hop_credentials(*identity, clock);
+  if (made) revoked = std::move(identity->revocations);
   wipe(identity->key_pem);
   wipe(identity->sticky_secret);
   return made;

@@ -21,6 +21,8 @@ namespace terrace::program {
 
 // All revocations of a site are one entry of its shared state, of at most 1 MiB.
 constexpr size_t kTrafficCredentialsBytesMax = 2 << 20;
+// Of those that were said one after the other; beyond that what is said last holds alone.
+constexpr size_t kRevokedMax = 65'536;
 constexpr size_t kStickySecretBytes = 32;
 // The protocol that is spoken between two workers (RFC 9113 section 3.2).
 inline constexpr std::string_view kHopProtocol = "h2";
@@ -40,7 +42,10 @@ Result<TrafficIdentity> read_traffic_identity(std::string_view text);
 // kInvalid when certificate and key are no pair, or the certificate is not for traffic, not of
 // this server or not of the site of the authorities. `clock` must outlive what is made.
 Result<HopCredentials> make_hop_credentials(const TrafficIdentity& identity, const Clock& clock);
-// All of that, of what stands in a descriptor; the copies in between are wiped.
-Result<HopCredentials> read_hop_credentials(int descriptor, const Clock& clock);
+// All of that, of what stands in a descriptor; the copies in between are wiped. `revoked`:
+// what was said before; it is kept, and what is said now is added. A member that starts anew
+// begins with a last copy that may be older, and nothing that was revoked is good again.
+Result<HopCredentials> read_hop_credentials(int descriptor, const Clock& clock,
+                                            certificates::Revocations& revoked);
 
 }  // namespace terrace::program

@@ -134,6 +134,7 @@ class Worker final : public CoreEvents {
   bool together_ = false;
   bool stopping_ = false;
   bool supervisor_gone_ = false;
+  certificates::Revocations revoked_;  // that the member has said
   LogAppender access_log_;
   bool access_log_wanted_ = false;
   int access_log_error_ = 0;  // errno of the last attempt to open it
@@ -370,7 +371,7 @@ void Worker::read_member() {
 // The contexts are made once and shared; a core that is in the middle of a handshake keeps
 // the one that it began with.
 void Worker::take_credentials(const Descriptor& text) {
-  Result<HopCredentials> made = read_hop_credentials(text.get(), clock_);
+  Result<HopCredentials> made = read_hop_credentials(text.get(), clock_, revoked_);
   if (!made)
     return log_.error(
         "what this server shows to the site's other servers cannot be used; it keeps what it has",

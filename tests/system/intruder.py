@@ -103,10 +103,14 @@ class Certificates:
             "good": self._make(site),
         }
 
-    def of(self, server: str) -> dict:
+    def of(self, server: str, folder: str = CLUSTER) -> dict:
         """The server's own."""
-        return {"certificate": self.lab.exec(server, "cat", CLUSTER + "/server.crt").stdout,
-                "key": self.lab.exec(server, "cat", CLUSTER + "/server.key").stdout}
+        return {"certificate": self.lab.exec(server, "cat", folder + "/server.crt").stdout,
+                "key": self.lab.exec(server, "cat", folder + "/server.key").stdout}
+
+    def of_traffic(self, server: str) -> dict:
+        """What its worker holds."""
+        return self.of(server, CLUSTER + "/traffic")
 
     def _foreign_authority(self):
         key = ec.generate_private_key(ec.SECP256R1())

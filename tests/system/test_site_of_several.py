@@ -170,6 +170,7 @@ def test_nobody_but_servers_of_the_site_gets_an_answer_on_any_port(make_lab):
     wait_for_etcd(lab)
     certificates = Certificates(lab)
     refuse_all_strangers(lab, certificates)
+    refuse_traffic(lab, certificates)
     refuse_revoked(lab, certificates)
 
 
@@ -212,6 +213,17 @@ def refuse_strangers(lab: Lab, server: str, port: int, certificates: Certificate
     else:
         good = probe(lab, "web1", server, port, **certificates.of("web1"))
         assert good["answer"].startswith("HTTP/1.1"), good
+
+
+def refuse_traffic(lab: Lab, certificates: Certificates):
+    """Whoever has taken a worker over has a certificate that is of no use there."""
+    stolen = certificates.of_traffic("web1")
+    since = len(log_of(lab, "web2"))
+    assert not probe(lab, "web1", "web2", 7400, request="status", **stolen)["answer"]
+    wait_for_line(lab, "web2", ["refused at the control port", "from=10.0.0.11", "not for this use"], since)
+    since = len(log_of(lab, "web2"))
+    assert not probe(lab, "web1", "web2", 7401, **stolen)["answer"]
+    wait_for_line(lab, "web2", ["etcd", "10.0.0.11"], since)
 
 
 def refuse_revoked(lab: Lab, certificates: Certificates):
