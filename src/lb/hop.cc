@@ -9,6 +9,14 @@ namespace {
 constexpr Duration kFullPause = std::chrono::milliseconds(5);
 constexpr Duration kLook = std::chrono::milliseconds(20);
 
+// A certificate that has ended meanwhile is no reason: the connection is not used again, and
+// what it carries may come to its end.
+bool is_refused(const net::TlsContext* by, const http::Http2ClientConnection& connection) {
+  if (by == nullptr) return true;
+  const auto refused = by->refusal_of(connection.stream().peer_certificate());
+  return refused && refused->alert != net::TlsAlert::kExpired;
+}
+
 }  // namespace
 
 struct Hop::Connection {
@@ -25,11 +33,9 @@ void Hop::set_options(const Options& options) {
   const bool other_tls = options.tls != options_.tls;
   options_ = options;
   for (Connection* one : connections_) {
-    if (moved) one->http2.drain();
-    const bool refused =
-        other_tls && (options.tls == nullptr ||
-                      options.tls->refusal_of(one->http2.stream().peer_certificate()).has_value());
-    if (refused) one->http2.cancel();
+    // What we have shown on it may end soon: the next requests go where the new one was.
+    if (moved || other_tls) one->http2.drain();
+    if (other_tls && is_refused(options.tls.get(), one->http2)) one->http2.cancel();
   }
   if (!moved && !other_tls) return;
   for (Connection* one : begun_) one->http2.cancel();

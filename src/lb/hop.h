@@ -31,8 +31,8 @@ class Hop {
   // After close().
   ~Hop() = default;
 
-  // For connections from now on. Those to another address finish what they carry; one whose
-  // peer would be refused now ends.
+  // For connections from now on. Those to another address, or with other credentials, finish
+  // what they carry; one whose peer would be refused now ends.
   void set_options(const Options& options);
   // A connection that takes one more request at this moment, or null.
   http::Http2ClientConnection* ready(bool tunnel) const;

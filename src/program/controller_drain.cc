@@ -13,6 +13,8 @@ using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{100};
+// By then the worker has closed its listening sockets and counted who came to them last.
+constexpr milliseconds kFirstLook{250};
 // The worker closes a listening socket a little after it was given up (core.cc).
 constexpr int kListenAttempts = 20;
 
@@ -28,7 +30,7 @@ Task<std::string> Controller::answer_drain(Duration limit) {
   // First the answers that say so, then no more connections.
   tell_worker(Drain{.drains = 1});
   drop_addresses(*site_);
-  co_await sleep(reactor_, kLook);
+  co_await sleep(reactor_, kFirstLook);
   for (;;) {
     co_await refresh_stats();
     if (!drained_ || !worker_ || connections_open() == 0 || reactor_.now() >= deadline) break;

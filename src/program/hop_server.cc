@@ -53,11 +53,13 @@ void HopServer::accepted(Descriptor socket, const net::Peer& peer) {
 }
 
 // The verifier has said already that the certificate is one of the site's, and of this use;
-// but it may be another one by now.
+// but it may be another one by now. That a certificate ends while its connection lasts is no
+// reason: the load balancer shows its next one on the next connection.
 const char* HopServer::refusal_of(std::string_view certificate_der) {
   if (!credentials_ || !credentials_->serving || !site_) return "this server has no certificate";
   if (certificate_der.empty()) return text_of(Reason::kNoCertificate);
-  if (const auto refused = credentials_->serving->refusal_of(certificate_der)) return refused->text;
+  const auto refused = credentials_->serving->refusal_of(certificate_der);
+  if (refused && refused->alert != net::TlsAlert::kExpired) return refused->text;
   const Result<Identity> identity = certificates::read_identity(certificate_der);
   if (!identity) return text_of(Reason::kMalformed);
   if (!identity->has_role(kRole)) return text_of(Reason::kWrongRole);

@@ -73,12 +73,12 @@ class HopServerTest : public testing::Test, protected http::Handler, protected H
   std::shared_ptr<const net::TlsContext> context(Side side, const Authority& signer, const Subject& subject,
                                                  Revocations revoked = {}) {
     const auto trusted = certificates::Bundle::parse(authority_.certificate_pem()).value();
-    const certificates::Holder holder = holder_of(signer, subject, clock_.wall());
+    const certificates::Holder holder = holder_of(signer, subject, calendar_.wall());
     serial_ = certificates::read_identity_pem(holder.certificates_pem).value().serial;
     return net::TlsContext::make({.side = side,
                                   .certificates_pem = holder.certificates_pem,
                                   .key_pem = holder.key_pem,
-                                  .verifier = Verifier::of_site(trusted, std::move(revoked), clock_,
+                                  .verifier = Verifier::of_site(trusted, std::move(revoked), calendar_,
                                                                 {.use = certificates::Use::kTraffic})
                                                   .value(),
                                   .protocol = "h2"})
@@ -144,9 +144,10 @@ class HopServerTest : public testing::Test, protected http::Handler, protected H
   }
 
   SystemClock clock_;
+  VirtualClock calendar_;  // for certificates
   Log log_{"test", LogLevel::kError};
   std::unique_ptr<Reactor> reactor_ = Reactor::create(clock_, {}).value();
-  Authority authority_ = Authority::make("site-1", clock_.wall()).value();
+  Authority authority_ = Authority::make("site-1", calendar_.wall()).value();
   HopServer hop_{*reactor_, *this, *this, log_};
   std::unique_ptr<net::Listener> listener_;
   net::Address address_;
@@ -208,7 +209,7 @@ TEST_F(HopServerTest, TheCertificateOfTheControlChannelIsRefused) {
 
 TEST_F(HopServerTest, AnotherSitesLoadBalancerIsRefused) {
   serve();
-  come(Authority::make("site-1", clock_.wall()).value(), "lb1", "lb");
+  come(Authority::make("site-1", calendar_.wall()).value(), "lb1", "lb");
   EXPECT_TRUE(is_refused());
 }
 
@@ -230,11 +231,20 @@ TEST_F(HopServerTest, WhoIsRevokedIsCutOffAndTheOthersAreNot) {
   EXPECT_EQ(get("/").status, 404);
   serve();
   EXPECT_EQ(get("/").status, 404);
-  serve({.serials = {{serial, clock_.wall() + 24h}}});
+  serve({.serials = {{serial, calendar_.wall() + 24h}}});
   EXPECT_TRUE(is_cut_off());
   hop_.use_credentials(nullptr);
   come();
   EXPECT_TRUE(is_cut_off());
+}
+
+TEST_F(HopServerTest, WhoseCertificateEndsMeanwhileMayGoOn) {
+  serve();
+  come();
+  EXPECT_EQ(get("/").status, 404);
+  calendar_.advance(certificates::kLifeDefault + 1h);
+  serve();
+  EXPECT_EQ(get("/").status, 404);
 }
 
 TEST_F(HopServerTest, ADrainTellsLoadBalancersToGo) {
