@@ -250,8 +250,15 @@ Done Bringer::found(const PlannedMachine& machine) {
 // As a person does: a token is asked for on the first server and typed in on the new one.
 Done Bringer::join(const PlannedMachine& machine, const PlannedMachine& first) {
   say(machine.name, "join");
-  const auto said = output(first, fmt::format("terrace token {} --json", machine.name));
+  // A load balancer serves a moment before it is a member of the site.
+  std::expected<std::string, std::string> said;
+  const auto given = [&] {
+    said = output(first, fmt::format("terrace token {} --json", machine.name));
+    return said.has_value();
+  };
+  const Done asked = wait_for(first, given, "gives no token");
   if (!said) return std::unexpected(said.error());
+  if (!asked) return asked;
   const Json answer = Json::parse(*said, nullptr, false);
   const Json token = answer.is_object() ? answer.value("token", Json()) : Json();
   if (!token.is_string()) return std::unexpected("no token in: " + *said);

@@ -47,7 +47,8 @@ Task<std::string> Member::answer_token(std::string line, Conversation&) {
   const Json request = Json::parse(line, nullptr, false);
   const auto server = value_of<std::string>(request, "server");
   const auto seconds = value_of<int64_t>(request, "life_seconds");
-  if (!identity_) co_return failure_line(why_not_);
+  if (!identity_)
+    co_return failure_line(why_not_.empty() ? "this server is not a member of its site yet" : why_not_);
   if (authority_) {
     std::string made = co_await make_token(server, std::chrono::seconds(seconds));
     co_return made;
