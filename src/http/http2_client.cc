@@ -5,6 +5,13 @@
 #include "base/assert.h"
 
 namespace terrace::http {
+namespace {
+
+// Of HTTP/1.0 without Host. A request without any authority is malformed (RFC 9113 section
+// 8.3.1): the server would reset the stream, and be blamed for it.
+constexpr std::string_view kNoAuthority = "localhost";
+
+}  // namespace
 
 Http2ClientRequest::~Http2ClientRequest() { detach(Reset::kCancel); }
 
@@ -19,7 +26,7 @@ Result<void> Http2ClientRequest::start(Http2ClientConnection& connection, const 
   method_ = request.method;
   RequestLine line{.method = request.method_text,
                    .scheme = options.scheme,
-                   .authority = request.authority,
+                   .authority = request.authority.empty() ? kNoAuthority : request.authority,
                    .target = request.target};
   if (request.upgrade) {
     protocol_ = request.fields.value(HeaderId::kUpgrade);

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 struct Asked {
   std::string method = "GET";
   std::string target = "/";
+  std::string authority = "shop.example.com";
   std::string body;
   bool sized = false;
   std::string upgrade;
@@ -26,7 +27,7 @@ struct Asked {
     made.method = method == "HEAD" ? Method::kHead : method == "POST" ? Method::kPost : Method::kGet;
     made.method_text = method;
     made.target = made.path = target;
-    made.authority = "shop.example.com";
+    made.authority = authority;
     made.fields = fields;
     made.upgrade = !upgrade.empty();
     if (made.upgrade) made.fields.add({"Upgrade", upgrade, HeaderId::kUpgrade, true});
@@ -146,6 +147,13 @@ TEST_F(Http2HopTest, AsksAndIsAnswered) {
   EXPECT_EQ(asked.status, 200);
   EXPECT_EQ(asked.type, "text/plain");
   EXPECT_EQ(asked.answer, "GET /a?b shop.example.com 0:");
+}
+
+// HTTP/1.0 without Host: malformed in HTTP/2, and not the server's fault.
+TEST_F(Http2HopTest, NamesAnAuthorityWhereTheClientNamedNone) {
+  const Asked asked = ask_one({.authority = ""});
+  EXPECT_FALSE(asked.error);
+  EXPECT_EQ(asked.answer, "GET / localhost 0:");
 }
 
 TEST_F(Http2HopTest, CarriesManyRequestsAtATimeEachWithItsOwnAnswer) {

@@ -6,6 +6,7 @@
 
 #include "http/cookie.h"
 #include "http/http2_client.h"
+#include "http/url.h"
 #include "net/proxy_header.h"
 
 namespace terrace::lb {
@@ -30,6 +31,13 @@ constexpr Duration kFreshIdleMax = std::chrono::milliseconds(500);
 bool short_of_something(const Error& error) {
   return error.system == EMFILE || error.system == ENFILE || error.system == ENOBUFS ||
          error.system == EADDRNOTAVAIL;
+}
+
+// What our own web servers refuse (http/url.h) comes to nobody else either: not every
+// backend reads such a path as whoever set up the pools did. `*` is no path.
+bool passes_path(const RequestHead& request, std::span<char> into) {
+  if (request.target == "*") return true;
+  return http::normalise_path(request.path, into).has_value() || http::has_opaque_slash(request.path);
 }
 
 // Given back however the request ends.
@@ -199,6 +207,7 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
   const RequestHead& request = call.exchange.request();
   Buffer text = reactor_.buffers().take();
   if (!text) co_return give_up(call, 503, "no buffer is left");
+  if (!passes_path(request, {text.data(), Buffer::size()})) co_return give_up(call, 400, "bad path");
   const std::string_view head =
       http::write_upstream_head(request, call.context, {text.data(), Buffer::size()});
   if (head.empty()) co_return give_up(call, 431, "the head does not fit with what is added to it");

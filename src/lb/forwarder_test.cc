@@ -195,6 +195,19 @@ TEST(Forwarder, DoesNotUseAConnectionAgainThatCarriedGarbage) {
   EXPECT_EQ(odd.connections(), 2);
 }
 
+TEST(Forwarder, GivesNobodyAPathThatTwoReadersUnderstandDifferently) {
+  ScriptedServer a({{answer("a")}, {answer("a")}});
+  Balanced front(site_with(backend("a", a.port)));
+  for (const char* path : {"/x/../admin", "/x/%2e%2e/admin", "/a%00b", "/%", "/a%5cb"}) {
+    const std::string refused = front.ask("GET " + std::string(path) + " HTTP/1.1\r\nHost: shop\r\n\r\n");
+    EXPECT_TRUE(refused.starts_with("HTTP/1.1 400 ")) << path << "\n" << refused;
+  }
+  EXPECT_EQ(a.connections(), 0);
+  // A name with a slash in it names no file, but something of the application's.
+  EXPECT_TRUE(ends_with(front.ask("GET /a%2fb HTTP/1.1\r\nHost: shop\r\n\r\n"), "a"));
+  EXPECT_TRUE(ends_with(front.ask("OPTIONS * HTTP/1.1\r\nHost: shop\r\n\r\n"), "a"));
+}
+
 TEST(Forwarder, KeepsAConnectionForTheNextRequest) {
   ScriptedServer a({{answer("1")}, {answer("2")}});
   Balanced front(site_with(backend("a", a.port)));
