@@ -110,6 +110,7 @@ Task<Result<void>> Http2ClientRequest::send_part(std::string_view bytes, bool la
   if (end_sent_) return Ready::ready({});
   if (!attached()) return Ready::ready(std::unexpected(failure_.value_or(Error{.code = Code::kClosed})));
   send(bytes, last);
+  if (sent() && !failure_) return Ready::ready({});
   return wait_until_sent(progress_max);
 }
 

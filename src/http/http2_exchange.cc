@@ -201,11 +201,13 @@ Task<Result<void>> Http2Exchange::write_part(std::string_view bytes, bool last) 
   }
   finished_ = last;
   sent_bytes_ += bytes.size();
-  connection_->wake_writer();
   // The end may have gone with the head.
-  if (end_sent_) return Ready::ready({});
-  if (bytes.empty() && !last) return Ready::ready({});
+  if (end_sent_ || (bytes.empty() && !last)) {
+    connection_->wake_writer();
+    return Ready::ready({});
+  }
   send(bytes, last);
+  if (sent()) return Ready::ready({});
   return wait_until_sent();
 }
 

@@ -164,8 +164,10 @@ Task<Result<void>> Http2Session::read_all() {
 void Http2Session::feed(std::span<const char> bytes) {
   read_last_ = reactor_.now();
   ping_sent_.reset();
+  within_ = true;
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  within_ = false;
   if (n < 0) {
     const uint32_t code = goaway_code(static_cast<int>(n));
     terminate(code, code == NGHTTP2_ENHANCE_YOUR_CALM ? kTooOdd : kBroken);
@@ -287,14 +289,11 @@ void Http2Session::body_bytes_gone(size_t bytes) {
 
 Task<void> Http2Session::write_all() {
   for (int writes = 1; !stopped_; ++writes) {
-    if (out_begin_ == out_end_) {
-      out_begin_ = out_end_ = 0;
-      const Result<void> filled = fill();
-      if (!filled) {
-        reason_ = filled.error();
-        stream_.cancel();
-        co_return;
-      }
+    const Result<void> filled = fill();
+    if (!filled) {
+      reason_ = filled.error();
+      stream_.cancel();
+      co_return;
     }
     if (out_begin_ == out_end_) {
       out_.release();
@@ -328,8 +327,28 @@ bool Http2Session::copy_pending() {
   return pending_.empty();
 }
 
+void Http2Session::collect() {
+  wake_writer();
+  for (int writes = 0; writes < kQuota && !within_ && !stopped_; ++writes) {
+    // With less room than this DATA waits (Callbacks::data_length).
+    if (!fill() || kOutBytes - out_end_ >= 2 * kRoomMin) return;
+    const Result<size_t> n = stream_.write_now({out_.data() + out_begin_, out_end_ - out_begin_});
+    if (!n) return;
+    out_begin_ += *n;
+    if (out_begin_ != out_end_) return;
+  }
+}
+
 // Collects frames of all streams until the buffer is full or nothing is left to say.
 Result<void> Http2Session::fill() {
+  if (out_begin_ == out_end_) out_begin_ = out_end_ = 0;
+  within_ = true;
+  const Result<void> filled = fill_room();
+  within_ = false;
+  return filled;
+}
+
+Result<void> Http2Session::fill_room() {
   if (nghttp2_session_want_write(session_) == 0 && pending_.empty()) return {};
   if (!out_) out_ = reactor_.buffers().take();
   if (!out_) return fail(Code::kLimit, "http2", "no buffer is left");

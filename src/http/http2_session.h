@@ -22,7 +22,8 @@ namespace terrace::http {
 // streams, on one core.
 //
 // - Written is once per turn of the reactor: the frames of all streams that have
-//   something to say leave in as few writes as their bytes allow.
+//   something to say leave in as few writes as their bytes allow. They are made at once,
+//   while what they are made of is in the caches, and wait for the write side by side.
 // - A stream's window opens as its bytes are taken, and by nothing else. What waits
 //   in one stream does not keep another from going on, up to bodies_bytes_max.
 // - Besides what nghttp2 refuses with the code that RFC 9113 names, oddities are
@@ -125,6 +126,7 @@ class Http2Stream {
   void close(uint32_t code);
   void take_off_list();
   void drop_body();
+  void hand_over();
   bool copy_unsent(char* into, size_t bytes) const;
   void sent_some(size_t bytes, bool end);
 
@@ -179,6 +181,9 @@ class Http2Session {
 
   nghttp2_session* nghttp2() const { return session_; }
   void wake_writer() { writer_.notify(); }
+  // Makes frames of what was submitted, as far as there is room, and writes what is full.
+  // What cannot leave now the writer sees to, who finds every error again.
+  void collect();
   void attach(Http2Stream& stream, int32_t id);
 
  private:
@@ -199,6 +204,7 @@ class Http2Session {
   Task<void> linger();
   void feed(std::span<const char> bytes);
   Result<void> fill();
+  Result<void> fill_room();
   bool copy_pending();
   Time next_deadline() const;
   Result<void> check_deadlines();
@@ -227,6 +233,7 @@ class Http2Session {
   size_t out_end_ = 0;
   std::string_view pending_;  // of nghttp2's memory: a frame that did not fit
   bool stopped_ = false;
+  bool within_ = false;  // nghttp2 is at work, and not to be called again for input or output
   Wakeup writer_;
 
   // Reading and deadlines.

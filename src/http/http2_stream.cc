@@ -231,17 +231,22 @@ void Http2Stream::send(std::string_view bytes, bool last) {
   ASSERT(unsent() == 0 && !last_);
   out_ = bytes;
   last_ = last;
+  hand_over();
+}
+
+void Http2Stream::hand_over() {
   if (session_ == nullptr) return;
   // Refused when nghttp2 has not come to ask yet: it will.
   nghttp2_session_resume_data(session_->nghttp2(), id_);
-  session_->wake_writer();
+  session_->collect();
 }
 
 void Http2Stream::send_file(int file, off_t offset, uint64_t bytes) {
-  send({}, false);
+  ASSERT(unsent() == 0 && !last_);
   file_ = file;
   file_offset_ = offset;
   file_left_ = bytes;
+  hand_over();
 }
 
 bool Http2Stream::copy_unsent(char* into, size_t bytes) const {
