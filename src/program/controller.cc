@@ -46,6 +46,7 @@ Result<void> Controller::start() {
   scope_.spawn(read_supervisor());
   scope_.spawn(reload_when_asked());
   scope_.spawn(note_figures());
+  scope_.spawn(look_after_writes());
   return {};
 }
 

@@ -34,6 +34,7 @@
 #include "program/releases.h"
 #include "program/site_addresses.h"
 #include "program/site_backups.h"
+#include "program/stray_writes.h"
 #include "program/terrace_log.h"
 #include "program/waiting.h"
 #include "reactor/mailbox.h"
@@ -327,6 +328,11 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   Task<void> migrate_first();
   void say_first_migration_failed(const JobResult& result);
 
+  // controller_writes.cc: what the application writes where it does not last
+  void look_after_release(uint32_t number, const topology::Site& site);
+  Task<void> look_after_writes();
+  void say_stray_write(const std::string& path);
+
   // JobStarter
   void start_job(const StartInstance& record, int input) override;
   void signal_job(const SignalInstance& record) override;
@@ -448,6 +454,9 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   bool drained_ = false;                     // no address of the web is listened on
   bool serving_ = false;
   bool stopping_ = false;
+
+  StrayWrites stray_writes_;
+  uint32_t looked_after_ = 0;  // the release that they are of; 0: none
 };
 
 template <Record T>

@@ -189,6 +189,17 @@ Json backup_json(const SiteBackups& backups, WallTime now) {
   return json;
 }
 
+Json listeners_json(const auto& states) {
+  Json listeners = Json::array();
+  for (const auto& each : states) {
+    Json one = {{"purpose", std::string(word_of(each.purpose))}, {"address", each.requested}};
+    if (!each.bound.empty()) one["bound"] = each.bound;
+    if (each.error != 0) one["error"] = ::strerrordesc_np(each.error);
+    listeners.push_back(one);
+  }
+  return listeners;
+}
+
 }  // namespace
 
 Result<void> Controller::open_control_socket() {
@@ -364,13 +375,6 @@ Task<void> Controller::refresh_stats() {
 Task<std::string> Controller::answer_status() {
   co_await refresh_stats();
   const Time now = reactor_.now();
-  Json listeners = Json::array();
-  for (const ListenerState& each : listeners_) {
-    Json one = {{"purpose", std::string(word_of(each.purpose))}, {"address", each.requested}};
-    if (!each.bound.empty()) one["bound"] = each.bound;
-    if (each.error != 0) one["error"] = ::strerrordesc_np(each.error);
-    listeners.push_back(one);
-  }
   Json instances = Json::array();
   for (uint32_t slot = 0; slot < lifecycle_.slots().size(); ++slot) {
     const Lifecycle::Slot& place = lifecycle_.slots()[slot];
@@ -412,7 +416,7 @@ Task<std::string> Controller::answer_status() {
                    {"starts", worker_started_.starts},
                    {"connected", worker_ != nullptr},
                    {"retiring", retiring_}}},
-                 {"listeners", listeners},
+                 {"listeners", listeners_json(listeners_)},
                  {"instances", instances}};
   if (site_ && balances(*site_)) status["backends"] = backends_json(*site_, standings_, now);
   if (site_ && site_->db.engine == topology::DbEngine::kSqlite)
@@ -423,6 +427,7 @@ Task<std::string> Controller::answer_status() {
   if (deploy_) status["deploy"] = {{"release", deploy_->number}, {"phase", deploy_->phase}};
   if (!refused_.empty()) status["error"] = refused_;
   if (const std::string problem = app_problem(); !problem.empty()) status["app_error"] = problem;
+  if (!stray_writes_.said().empty()) status["stray_writes"] = stray_writes_.said();
   if (worker_ && stats_) status["totals"] = totals_json(*stats_);
   if (!instances_.empty()) {
     const InstanceRunning& record = instances_.begin()->second->record;

@@ -229,6 +229,7 @@ Task<std::string> Controller::switch_to_release(Deploy& deploy) {
   deploy.bake.fresh_before = figures_of(deploy.bake.fresh_recipe);
   if (deploy.cancelled || stopping_) co_return "it was called off";
   deploy.switch_result.reset();
+  look_after_release(deploy.number, *deploy.site);
   // Back to where nothing was deployed yet there may be nothing to start.
   const bool bare = deploy.number == 0 && program::awaits_release(deploy.site->path, deploy.next);
   const app::LifecyclePlan plan = plan_of(bare ? without_release(*deploy.site) : *deploy.site);

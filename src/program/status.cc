@@ -263,6 +263,19 @@ std::string protection_text(const SiteStatus& status) {
   return text;
 }
 
+std::string stray_writes_text(const SiteStatus& status) {
+  constexpr size_t kShown = 10;
+  if (status.stray_writes.empty()) return "";
+  std::string text =
+      "\nThe application wrote outside of [app] writable. This is on one server only, and gone with the next "
+      "deploy:\n";
+  const size_t shown = std::min(status.stray_writes.size(), kShown);
+  for (size_t i = 0; i < shown; ++i) text += "  " + printable(status.stray_writes[i]) + "\n";
+  if (shown < status.stray_writes.size())
+    text += fmt::format("  and {} more: `terrace logs` has all\n", status.stray_writes.size() - shown);
+  return text;
+}
+
 }  // namespace
 
 std::optional<SiteStatus> parse_status(std::string_view answer) {
@@ -280,6 +293,9 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
                     .isolation = get<std::string>(json, "isolation"),
                     .limits = get<std::string>(json, "limits")};
   read_processes(json, status);
+  for (const Json& path : child(json, "stray_writes")) {
+    if (path.is_string()) status.stray_writes.push_back(path.get<std::string>());
+  }
   for (const Json& listener : child(json, "listeners")) status.listeners.push_back(read_listener(listener));
   for (const Json& instance : child(json, "instances")) status.instances.push_back(read_instance(instance));
   for (const Json& backend : child(json, "backends")) status.backends.push_back(read_backend(backend));
@@ -312,6 +328,7 @@ std::string render_status(const SiteStatus& status, bool colours, std::optional<
   text += requests_text(status, colours, rate);
   text += backup_text(status, colours);
   text += protection_text(status);
+  text += stray_writes_text(status);
   return text;
 }
 

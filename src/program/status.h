@@ -96,6 +96,7 @@ struct SiteStatus {
   std::optional<BackupStatus> backup;
   std::string isolation;
   std::string limits;
+  std::vector<std::string> stray_writes;  // what the application wrote outside of [app] writable
 };
 
 // Nothing when the line is not a good answer. Fields that are absent stay empty.

@@ -144,6 +144,18 @@ TEST(Status, SaysThatAChangeOfTheAppDidNotTakePlace) {
       HasSubstr("The last change of [app] failed: app-1 ended before it was healthy: exit status 1\n"));
 }
 
+TEST(Status, SaysWhatTheApplicationWroteWhereItDoesNotLastAndIsFineWithIt) {
+  const auto read = parse_status(
+      R"({"ok":true,"state":"serving","worker":{"connected":true},"stray_writes":["static/x.css","a\u001b[2J"]})");
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(is_fine(*read));
+  EXPECT_THAT(render_status(*read, false),
+              HasSubstr("gone with the next deploy:\n  static/x.css\n  a\xef\xbf\xbd[2J\n"));
+  SiteStatus many = good();
+  many.stray_writes.assign(12, "x");
+  EXPECT_THAT(render_status(many, false), HasSubstr("  x\n  and 2 more: `terrace logs` has all\n"));
+}
+
 TEST(Status, SaysWhyThereIsNoApplication) {
   SiteStatus status = good();
   status.instances.clear();
