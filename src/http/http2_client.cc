@@ -1,6 +1,7 @@
 #include "http/http2_client.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/assert.h"
 
@@ -64,6 +65,7 @@ void Http2ClientRequest::head_ends(bool end) {
   }
   head_done_ = true;
   if (!protocol_.empty() && head_.status == 200) accept_tunnel();
+  if (!protocol_.empty() && head_.status == kNoTunnelStatus) take_real_status();
   readable_.notify();
 }
 
@@ -74,6 +76,17 @@ void Http2ClientRequest::accept_tunnel() {
   head_.has_content_length = false;
   if (head_.fields.size() < Fields::kCapacity) {
     head_.fields.add({"Upgrade", protocol_, HeaderId::kUpgrade, true});
+  }
+}
+
+void Http2ClientRequest::take_real_status() {
+  for (Field& field : head_.fields) {
+    if (field.name != kRealStatus) continue;
+    int status = 0;
+    const char* const end = field.value.data() + field.value.size();
+    const auto parsed = std::from_chars(field.value.data(), end, status);
+    if (parsed.ptr == end && status / 100 == 2) head_.status = status;
+    return head_.fields.remove(&field);
   }
 }
 

@@ -115,6 +115,7 @@ class Http2ClientRequest final : public Http2Stream, public Cancellable {
   Task<Result<std::string_view>> wait_for_body(Duration idle_max);
   void give_up(const Error& error, Reset reason);
   void accept_tunnel();
+  void take_real_status();
 
   Reactor& reactor_;
   Http2Limits const* limits_ = nullptr;

@@ -107,6 +107,10 @@ class Http2ClientTest : public testing::Test {
     }
     co_return Result<void>();
   }
+  Task<void> await_tunnels(bool& ready) {
+    while (!connection_.takes_tunnels()) co_await yield(*reactor_);
+    ready = true;
+  }
   void run(const bool& done) { EXPECT_TRUE(reactor_->run_until(done, 5s)); }
   // Asks all at once and waits for all.
   void ask_all(std::vector<Asked>& all) {
@@ -213,6 +217,17 @@ TEST_F(Http2HopTest, SeesAnAnswerThatWasCutShort) {
 TEST_F(Http2HopTest, TakesAnAnswerThatComesBeforeTheBodyWasRead) {
   const Asked asked = ask_one({.method = "POST", .target = "/unread", .body = std::string(1000, 'u')});
   EXPECT_EQ(asked.answer, "not read");
+}
+
+// Many clients ask for h2c in clear text, and most servers do not know what that is.
+TEST_F(Http2HopTest, TakesAPlainAnswerToAnUpgradeForWhatItIs) {
+  bool ready = false;
+  scope_.spawn(await_tunnels(ready));
+  run(ready);
+  const Asked asked = ask_one({.target = "/large", .upgrade = "h2c"});
+  EXPECT_FALSE(asked.error);
+  EXPECT_EQ(asked.status, 200);
+  EXPECT_EQ(asked.answer.size(), 3u << 20);
 }
 
 struct Tunnel {

@@ -176,8 +176,11 @@ void Http2Exchange::begin(const ResponseHead& head, std::optional<uint64_t> leng
   std::optional<uint64_t> told = sized_ ? length : std::nullopt;
   if (status_ == 204 || status_ == 304) told.reset();
   const std::string_view date = dated ? std::string_view() : connection_->server().date();
-  // 101 does not exist in HTTP/2: a tunnel is accepted with 200 (RFC 8441 section 5).
-  const Result<void> submitted = submit_response(head, tunnel_ ? 200 : status_, told, date, ends);
+  // 101 does not exist in HTTP/2: a tunnel is accepted with 200 (RFC 8441 section 5), and
+  // with nothing else is refused.
+  const bool no_tunnel = head_.upgrade && !tunnel_ && status_ / 100 == 2;
+  const int said = tunnel_ ? 200 : no_tunnel ? kNoTunnelStatus : status_;
+  const Result<void> submitted = submit_response(head, said, told, date, ends);
   if (!submitted) broken_ = true;
 }
 

@@ -8,6 +8,12 @@
 
 namespace terrace::http {
 
+// An extended CONNECT is refused by any status but 2xx (RFC 8441 section 5). Who answers one
+// as an ordinary GET, because it knows nothing of the protocol that was asked for, says so to
+// our own client: with this status, and the real one in this field.
+constexpr int kNoTunnelStatus = 501;
+constexpr std::string_view kRealStatus = "terrace-status";
+
 // Decoded fields of HTTP/2 to messages (RFC 9113 section 8). nghttp2 has refused what
 // is malformed: names in upper case, bytes that no value may have, fields of the
 // connection, pseudo fields that are missing, twice or out of order. Here is what

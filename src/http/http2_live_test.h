@@ -18,7 +18,7 @@ class Http2Echo final : public Handler {
   Task<void> handle(Exchange& exchange) override {
     ++handled;
     const RequestHead& request = exchange.request();
-    if (request.upgrade) co_return co_await tunnel(exchange);
+    if (request.fields.value(HeaderId::kUpgrade) == "websocket") co_return co_await tunnel(exchange);
     if (request.path == "/large") co_return co_await large(exchange);
     if (request.path == "/file") co_return co_await file(exchange);
     if (request.path == "/hang") {

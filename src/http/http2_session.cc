@@ -113,15 +113,18 @@ void Http2Session::end_streams(const Error& reason) {
   }
 }
 
-bool Http2Session::may_open() const {
-  // Numbers of streams are not used twice: a connection of that age is to be replaced.
+// Numbers of streams are not used twice: a connection of that age is replaced by another.
+void Http2Session::leave_when_old() {
   constexpr uint32_t kStreamIdMax = 1u << 30;
+  if (nghttp2_session_get_next_stream_id(session_) >= kStreamIdMax) drain();
+}
+
+bool Http2Session::may_open() const {
   if (session_ == nullptr || draining_ || reason_ || stream_.cancelled()) return false;
   const uint32_t peers =
       nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
   const uint32_t most = std::min(peers, static_cast<uint32_t>(limits_.streams_max));
-  return static_cast<uint32_t>(streams_) < most && nghttp2_session_check_request_allowed(session_) != 0 &&
-         nghttp2_session_get_next_stream_id(session_) < kStreamIdMax;
+  return static_cast<uint32_t>(streams_) < most && nghttp2_session_check_request_allowed(session_) != 0;
 }
 
 bool Http2Session::peer_takes_tunnels() const {

@@ -174,6 +174,7 @@ class Http2Session {
   virtual Http2Stream* stream_begins() = 0;
   // All bytes that were there have been looked at.
   virtual void input_read() {}
+  void leave_when_old();
   // Whether a client may open one more stream: the peer's limit, ours, no GOAWAY.
   bool may_open() const;
   // The peer takes an extended CONNECT (RFC 8441 section 3).

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "http/http2_head.h"
 #include "http/http2_session.h"
 
 namespace terrace::http {
@@ -166,6 +167,11 @@ Result<void> Http2Stream::submit_response(const ResponseHead& head, int status,
   Pairs pairs;
   pairs.add_status(status);
   pairs.add_all(head.fields);
+  std::array<char, 4> real;
+  if (status == kNoTunnelStatus && head.status != status) {
+    const auto [end, error] = std::to_chars(real.data(), real.data() + real.size(), head.status);
+    pairs.add(kRealStatus, {real.data(), static_cast<size_t>(end - real.data())});
+  }
   if (!date.empty()) pairs.add("date", date);
   if (length) pairs.add_length(*length);
   const nghttp2_data_provider provider{.source = {.ptr = this}, .read_callback = Source::read};
@@ -204,6 +210,7 @@ Result<void> Http2Stream::submit_request(Http2Session& session, const RequestLin
   session.attach(*this, id);
   last_ = end_sent_ = ends;
   session.wake_writer();
+  session.leave_when_old();
   return {};
 }
 

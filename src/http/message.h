@@ -98,6 +98,11 @@ class Fields {
     ASSERT(size_ < kCapacity);
     return fields_[static_cast<size_t>(size_++)];
   }
+  // The last one takes its place.
+  void remove(Field* field) {
+    ASSERT(size_ > 0);
+    *field = fields_[static_cast<size_t>(--size_)];
+  }
   // The first field with this id, or null.
   const Field* find(HeaderId id) const {
     for (const Field& field : *this) {

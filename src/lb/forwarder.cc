@@ -99,8 +99,8 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
   const Time now = reactor_.now();
   Call call{.exchange = exchange, .context = context, .pool = *pool, .options = options_};
   call.key = key_of(pool->key_source, request, client);
-  call.queue_deadline = now + call.options.queue_timeout;
   call.total_deadline = now + call.options.total_timeout;
+  call.queue_deadline = std::min(now + call.options.queue_timeout, call.total_deadline);
   call.relay.tunnels = &metrics_.tunnels;
   call.sticky = pool->sticky;
   if (call.sticky != nullptr)
@@ -127,7 +127,11 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
     if (next == Next::kDone || next == Next::kHopeless) co_return std::move(call.outcome);
     if (next == Next::kStale) continue;
     call.tried.add(place->position);
-    if (next == Next::kRefused) continue;
+    if (next == Next::kRefused) {
+      call.status = 503;
+      if (reactor_.now() < call.queue_deadline) continue;
+      break;
+    }
     const bool again = dispatch.may_try_again({.idempotent = request.idempotent(),
                                                .perhaps_processed = call.perhaps_processed,
                                                .body_gone = call.body_gone,
@@ -135,6 +139,7 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
                                                .tries = ++sent});
     if (!again || reactor_.now() >= call.total_deadline) break;
     metrics_.retries.add();
+    call.queue_deadline = std::min(reactor_.now() + call.options.queue_timeout, call.total_deadline);
   }
   metrics_.failed.add();
   give_up(call, call.status, call.outcome.why);
@@ -211,6 +216,7 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
   const std::string_view head =
       http::write_upstream_head(request, call.context, {text.data(), Buffer::size()});
   if (head.empty()) co_return give_up(call, 431, "the head does not fit with what is added to it");
+  const uint32_t epoch = upstream.epoch;
   const Duration idle_max = request.idempotent() ? http::ClientPool::kIdleMax : kFreshIdleMax;
   std::unique_ptr<ClientConnection> connection = upstream.idle.take(reactor_.now(), idle_max);
   const bool pooled = connection != nullptr;
@@ -244,7 +250,7 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
     }
   }
   std::erase(upstream.in_use, connection.get());
-  if (sent_whole && !upstream.proxy && connection->reusable())
+  if (sent_whole && !upstream.proxy && epoch == upstream.epoch && connection->reusable())
     upstream.idle.put(std::move(connection), reactor_.now());
   co_return next;
 }
@@ -284,10 +290,12 @@ Forwarder::Next Forwarder::end_of(Call& call, RelayEnd end, const Relay<Request>
   return Next::kFailed;
 }
 
-// Nothing was sent. What is ours to mend is not held against the backend.
+// Nothing was sent. What is ours to mend is not held against the backend, nor is a handshake
+// that a new certificate of ours has ended.
 Forwarder::Next Forwarder::refused(Call& call, const Error& error) {
   call.outcome.why = error.text;
-  call.seen = {.kind = short_of_something(error) ? Kind::kGivenUp : Kind::kRefused};
+  const bool ours = short_of_something(error) || error.code == Code::kCancelled;
+  call.seen = {.kind = ours ? Kind::kGivenUp : Kind::kRefused};
   return Next::kRefused;
 }
 

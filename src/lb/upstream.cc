@@ -30,7 +30,10 @@ void Upstreams::configure(const std::vector<topology::Pool>& pools, const Reach&
 void Upstreams::set_up(Upstream& upstream, const topology::PoolMember& member) {
   const Result<net::Address> address = net::Address::parse(member.address);
   if (!address) return;
-  if (upstream.address.print() != address->print()) upstream.idle.clear();
+  if (upstream.address.print() != address->print() || upstream.proxy != member.proxy) {
+    upstream.idle.clear();
+    ++upstream.epoch;
+  }
   upstream.address = *address;
   upstream.here = member.own && member.name == reach_.server;
   upstream.proxy = member.proxy;

@@ -23,6 +23,7 @@ struct Upstream {
   bool proxy = false;        // its connections begin with PROXY v2, so each is one client's
   std::unique_ptr<Hop> hop;  // to one of our own web servers; null: HTTP/1.1
   http::ClientPool idle;     // connections of HTTP/1.1
+  uint32_t epoch = 0;        // raised when connections of before are of no use any more
   std::vector<http::ClientConnection*> in_use;
 };
 

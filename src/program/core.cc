@@ -274,7 +274,7 @@ Task<void> Core::run_ticks() {
   for (int tick = 1; !stopped_; ++tick) {
     co_await sleep(reactor_, kTick);
     backends_.tick();
-    if (balances_ && !stopping_) pools_.tick();
+    if (balances_) pools_.tick();
     if (balances_ && tick % kTicksPerSweep == 0) upstreams_.sweep();
     if (access_log_ && tick % kTicksPerFlush == 0) access_log_->flush();
     copy_counters();

@@ -51,16 +51,18 @@ std::string Core::sticky_secret() const {
   return site_->site->servers.size() > 1 ? std::string() : options_.sticky_secret;
 }
 
-// One that balances no more keeps its pools, which nobody asks.
+// One that balances no more keeps its pools, which nobody asks, and checks nobody.
 void Core::balance(const topology::Site& site, const SiteHere& here) {
   own_name_ = here.server;
   if (!here.balances && !balances_) return;
   balances_ = here.balances;
   pools_.configure(site, sticky_secret());
-  upstreams_.configure(topology::pools_of(site), reach(), site.web.drain_timeout);
+  const std::vector<topology::Pool> pools =
+      balances_ ? topology::pools_of(site) : std::vector<topology::Pool>();
+  upstreams_.configure(pools, reach(), site.web.drain_timeout);
   forwarder_.set_options(forward_options(site.lb));
   front_.set_networks(balances_ ? proxy_networks(site.lb) : std::vector<net::Network>());
-  if (options_.index == 0) watches_.configure(site);
+  if (options_.index == 0) watches_.configure(balances_ ? site : topology::Site());
 }
 
 void Core::use_credentials(std::shared_ptr<const HopCredentials> credentials) {
