@@ -406,6 +406,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   std::string refused_;                                            // why the last reload was refused
   std::map<std::string, std::vector<BackendStanding>> standings_;  // by pool; of a load balancer
   std::vector<ListenerState> listeners_;
+  std::optional<Time> given_up_;  // when an address was, last
   Event listener_answered_;
   std::deque<AskedReload> reloads_;
   Alarm reload_now_;
@@ -451,7 +452,7 @@ class Controller final : net::Acceptor, JobStarter, BackupHost {
   uint32_t packs_ = 0;                       // of releases, ever
   std::optional<uint32_t> awaited_release_;  // visitors wait for it
   bool taking_site_ = false;                 // a version of the site file is being written
-  bool drained_ = false;                     // no address of the web is listened on
+  bool drained_ = false;                     // no address for visitors is listened on
   bool serving_ = false;
   bool stopping_ = false;
 

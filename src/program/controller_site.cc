@@ -18,6 +18,10 @@ namespace terrace::program {
 namespace {
 
 constexpr size_t kSiteBytesMax = 1 << 20;
+// The worker closes an address a little after it was given up (core.cc), as one is that was
+// opened to see whether a version of the site file would do.
+constexpr std::chrono::seconds kGivenUpFor{3};
+constexpr std::chrono::milliseconds kPause{200};
 constexpr int kExitFailure = 1;
 constexpr int kExitCannotRead = 2;
 
@@ -109,7 +113,11 @@ Task<Controller::ReloadResult> Controller::reload(std::string text, const Handed
   const topology::LoadedSite loaded = load_here(text, path, options);
   if (!loaded.site) co_return ReloadResult{.text = loaded.text};
   std::string problem;
-  const bool bound = co_await take_addresses(loaded.site, problem);
+  bool bound = co_await take_addresses(loaded.site, problem);
+  while (!bound && given_up_ && reactor_.now() - *given_up_ < kGivenUpFor) {
+    co_await sleep(reactor_, kPause);
+    bound = co_await take_addresses(loaded.site, problem);
+  }
   if (!bound) co_return ReloadResult{.text = problem};
   // While it waited, the paths of the site may have moved to another release.
   if (deploy_ || options.root != release_root(folders_.state, releases_)) {
@@ -221,6 +229,7 @@ void Controller::drop_addresses(const topology::Site& site) {
   for (const ListenerState& each : std::vector(listeners_)) {
     const SiteAddress address{.purpose = each.purpose, .address = each.requested};
     if (std::ranges::find(wanted, address) != wanted.end()) continue;
+    given_up_ = reactor_.now();
     Unlisten record{.purpose = each.purpose};
     (void)record.requested.set(each.requested);
     tell_supervisor(record);
