@@ -112,8 +112,14 @@ class Chain:
         return "".join(site.log() for site in self.sites)
 
     def close(self):
+        """All of them, also when one of them does not end as it should."""
+        errors = []
         for site in reversed(self.sites):
-            site.close()
+            try:
+                site.close()
+            except AssertionError as error:
+                errors.append(str(error))
+        assert not errors, "\n".join(errors)
 
 
 class OwnServers(Chain):
