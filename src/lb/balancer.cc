@@ -160,7 +160,8 @@ void Balancer::finish(const Place& place, const Outcome& outcome, Time now) {
     case Outcome::Kind::kRefused:
     case Outcome::Kind::kBroken:
       rest(i, outcome.kind == Outcome::Kind::kRefused, now);
-      passive_.failed(i);
+      // One that takes no connections is restarted or drained: its checks say when it is back.
+      if (outcome.kind == Outcome::Kind::kBroken) passive_.failed(i);
       return;
     case Outcome::Kind::kGivenUp:
       return;
