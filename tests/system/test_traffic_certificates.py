@@ -60,6 +60,8 @@ def test_a_server_that_starts_alone_meets_the_others_with_what_it_has(make_serve
     assert {one.name: oct(one.stat().st_mode & 0o077) for one in folder.iterdir()} == {
         "server.key": "0o0", "server.crt": "0o0"}
     assert (folder / "server.key").read_text() != (servers.cluster("b") / "server.key").read_text()
+    # Without one it would not know who is revoked, and tell its worker nothing.
+    wait_until(lambda: (servers.cluster("b") / "state/last-copy").exists(), "a copy of what the servers share")
     servers["b"].stop()
     servers["a"].stop()
     before = len(used(servers, "b"))
