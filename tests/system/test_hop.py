@@ -170,7 +170,8 @@ def test_a_load_balancer_alone_needs_no_secret_of_the_application(make_site):
     servers.join("lb1", servers.token("lb1", "web1"))
     servers.start("lb1")
     servers.wait_until_all_answer("web1")
-    assert listeners(servers, "lb1").keys() == {"web", "admin"} and secret_of(servers, "lb1") == ""
+    wait_until(lambda: listeners(servers, "lb1").keys() == {"web", "admin"}, "lb1 listens", SECONDS)
+    assert secret_of(servers, "lb1") == ""
     servers["lb1"].kill("terrace: controller")
     wait_until(lambda: "web" in listeners(servers, "lb1"), "the next controller", SECONDS)
 

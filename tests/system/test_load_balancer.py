@@ -235,7 +235,8 @@ def test_what_fails_everywhere_ejects_nobody(balance, backends):
         one.status = 500
     with site.connect() as connection:
         assert {connection.get("/").status for _ in range(60)} == {500}
-    assert {one["state"] for one in known(site).values()} == {"up"}
+    # A check may have seen it meanwhile, which is another matter.
+    assert "ejected" not in {one["state"] for one in known(site).values()}
 
 
 @pytest.mark.parametrize("after", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", b"\r\n" * 3])
