@@ -156,6 +156,8 @@ void Balancer::finish(const Place& place, const Outcome& outcome, Time now) {
     case Outcome::Kind::kAnswered:
       policy_->answered(i, outcome.latency, now);
       passive_.answered(i, outcome.status, outcome.latency, serving_ | standby_);
+      // Until all cores know.
+      if (passive_.is_open(i)) rest(i, false, now);
       return;
     case Outcome::Kind::kRefused:
     case Outcome::Kind::kBroken:

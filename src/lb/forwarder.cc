@@ -124,6 +124,7 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
     Next next = Next::kRefused;
     if (upstream != nullptr) next = co_await attempt(call, *upstream);
     dispatch.finish(*place, call.seen);
+    pools_.say_verdicts(*pool);
     if (next == Next::kDone || next == Next::kHopeless) co_return std::move(call.outcome);
     if (next == Next::kStale) continue;
     call.tried.add(place->position);

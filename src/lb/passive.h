@@ -44,6 +44,8 @@ class Passive {
   // A new backend takes this position, or the old one was ejected.
   void forget(size_t backend);
 
+  // It should be ejected, and nobody has asked yet.
+  bool is_open(size_t backend) const { return open_.contains(backend); }
   // Who should be ejected; each once.
   BackendSet take_verdicts() { return std::exchange(open_, {}); }
   Verdict verdict(size_t backend) const { return seen_[backend].verdict; }

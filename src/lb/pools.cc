@@ -111,9 +111,14 @@ void Pools::tick() {
     pool->dispatch.tick();
     Balancer& balancer = pool->dispatch.balancer();
     for (size_t i : balancer.take_suspects()) events_.suspect(pool->plan.name, balancer.name(i));
-    for (size_t i : balancer.take_verdicts())
-      events_.verdict(pool->plan.name, balancer.name(i), balancer.verdict(i));
+    say_verdicts(*pool);
   }
+}
+
+void Pools::say_verdicts(CorePool& pool) {
+  Balancer& balancer = pool.dispatch.balancer();
+  for (size_t i : balancer.take_verdicts())
+    events_.verdict(pool.plan.name, balancer.name(i), balancer.verdict(i));
 }
 
 Pools::Use Pools::use(std::string_view host, std::string_view path) const {

