@@ -44,9 +44,8 @@ void Pools::configure(const topology::Site& site, std::string_view secret) {
   for (const topology::Pool& plan : plans) {
     std::unique_ptr<CorePool> pool = take(plan.name);
     // One that has become of the other kind is another pool.
-    if (pool != nullptr && (pool->tcp != nullptr) == plan.tcp.empty()) {
-      scope_.spawn(retire(std::move(pool), site.web.drain_timeout));
-    }
+    if (pool != nullptr && (pool->tcp != nullptr) == plan.tcp.empty())
+      scope_.spawn(retire(std::exchange(pool, nullptr), site.web.drain_timeout));
     if (pool == nullptr) pool = std::make_unique<CorePool>(reactor_, dispatch_options(site.lb, plan, core_));
     configure_pool(*pool, site.lb, plan, site.lb.sticky ? secret : std::string_view());
     pools.push_back(std::move(pool));

@@ -52,7 +52,8 @@ Task<std::string> Member::issue_to_ended(std::string name, std::string text, std
     co_return "its certificate has ended while the site stood: it has to join again, with `terrace token`";
   if (own) site_was_off_ = reactor_.now();
   if (reached) {
-    std::string problem = co_await issue(std::move(name), std::move(text), certificates::Use::kServer, certificate);
+    std::string problem =
+        co_await issue(std::move(name), std::move(text), certificates::Use::kServer, certificate);
     co_return problem;
   }
   const topology::Server* server = find_server(*site_, name);

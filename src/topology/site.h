@@ -134,7 +134,7 @@ struct LbTable {
   int client_burst = 0;     // 0: as many as client_rate
   int client_requests = 0;  // at the same time; 0: no limit
   bool sticky = false;
-  std::string maintenance_page;  // HTML, while no server can answer; empty: the usual page of a 503
+  std::string maintenance_page;         // HTML, while no server can answer; empty: the usual page of a 503
   std::vector<std::string> proxy_from;  // CIDR networks whose connections begin with PROXY v2
 };
 
