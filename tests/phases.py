@@ -270,7 +270,7 @@ def system(context: Context):
 
 
 def soak(context: Context):
-    pytest(context, "tests/system", "-m", "soak", environment={"SOAK_SECONDS": "300"})
+    pytest(context, "tests/system", "-m", "soak", environment={"SOAK_SECONDS": "300", "LB_SOAK_SECONDS": "3600"})
 
 
 # In the order in which they run; what is quick to fail comes first.

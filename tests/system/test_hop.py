@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, Stre
 from harness import is_listening, wait_until
 from servers import Servers
 from test_apply import apply
+from test_proxy import echoes, open_tunnel
 from test_servers import make_servers, secret_of, set_secret  # noqa: F401
 
 HOP = 7402
@@ -329,6 +331,17 @@ def test_web_servers_are_drained_in_turn_and_no_visitor_notices(served):
             served["lb1"].command("undrain", name)
             wait_until(lambda: served[name].recorder.requests(), "visitors on %s again" % name, SECONDS)
     assert not visitors.result.failures, visitors.result
+
+
+def test_websockets_stay_open_while_their_servers_are_drained_upgraded_and_reloaded(served):
+    with through(served), ExitStack() as open_ones:
+        tunnels = [open_ones.enter_context(open_tunnel(served["lb1"])) for _ in range(6)]
+        wait_until(lambda: all(served[name].metrics()["terrace_http_tunnels"] == 3 for name in ("web1", "web2")),
+                   "each web server has half of them")
+        for done, words in (("web1", "drain web1"), ("web1", "undrain web1"), ("web2", "drain web2"),
+                            ("web2", "undrain web2"), ("web1", "upgrade"), ("web2", "upgrade"), ("lb1", "upgrade")):
+            assert served[done].command(*words.split()).returncode == 0
+            assert all(echoes(tunnel, words.encode()) for tunnel in tunnels), words
 
 
 def test_a_web_server_is_upgraded_and_no_visitor_notices(served):
