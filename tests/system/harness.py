@@ -13,6 +13,7 @@ Run with another binary: TERRACE_BIN=build/asan/terrace pytest tests/system
 """
 
 import base64
+import fcntl
 import json
 import os
 import pwd
@@ -35,17 +36,63 @@ START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on, below the range that outgoing connections take."""
-    while True:
-        port = random.randint(10_000, 32_000)
+class Ports:
+    """Ports of the loopback for tests. Below those that outgoing connections take (ip_local_port_range, from 32768) and
+    those that Terrace gives to instances (program/launch.cc, from 20000), so that nobody takes one between its choice
+    and its use, or while its server is down. Each is given once in this process, and while it lives in no other."""
+
+    RANGE = range(10_000, 20_000)
+    CLAIMS = Path(tempfile.gettempdir()) / "terrace-test-ports"  # byte N is locked by who has port N
+
+    def __init__(self):
+        self.given: set[int] = set()
+        self.claims: int | None = None
+
+    def take(self) -> int:
+        while len(self.given) < len(self.RANGE):
+            port = random.choice(self.RANGE)
+            if port not in self.given and self._claim(port) and self._is_free(port):
+                return port
+        raise OSError("all ports for tests are given")
+
+    def _claim(self, port: int) -> bool:
+        self.given.add(port)  # whoever has it: it is not asked for again
+        if self.claims is None:
+            self.claims = self._open()
+        try:
+            fcntl.lockf(self.claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            return True
+        except BlockingIOError:
+            return False
+
+    def _open(self) -> int:
+        # With O_CREAT a file of another user in /tmp is not opened, even by root (fs.protected_regular, proc(5)).
+        while True:
+            for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT | os.O_EXCL):
+                try:
+                    file = os.open(self.CLAIMS, flags | os.O_CLOEXEC, 0o666)
+                except (FileNotFoundError, FileExistsError):
+                    continue
+                if flags & os.O_CREAT:
+                    os.fchmod(file, 0o666)
+                return file
+
+    def _is_free(self, port: int) -> bool:
         with socket.socket() as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 attempt.bind(("127.0.0.1", port))
-                return port
+                return True
             except OSError:
-                continue
+                return False
+
+
+PORTS = Ports()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, and that stays the caller's until this process ends."""
+    return PORTS.take()
 
 
 def is_listening(port: int) -> bool:

@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 
 import pytest
 from dnslib import AAAA, CAA, CLASS, CNAME, QTYPE, RCODE, RR, A
 from dnslib.server import BaseResolver, DNSServer
 
-from harness import BINARY
+from harness import BINARY, free_port
 
 SITE = """
 [site]
@@ -89,12 +88,6 @@ def name_server():
             return script
 
         yield start
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from client import Connection, ConnectionEnded, Load, Strict, parse_response_head
-from harness import Recorder, free_port, is_listening, toml, wait_until
+from harness import Ports, Recorder, free_port, is_listening, toml, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -129,3 +129,32 @@ def test_site_files_are_written_from_values():
     assert toml({"app": {"run": 'a "b"', "instances": 2, "env": {"A": "b"}, "user": None}}) == (
         '[app]\nrun = "a \\"b\\""\ninstances = 2\nenv = { "A" = "b" }\n\n'
     )
+
+
+# ---- ports
+
+
+def outgoing_ports() -> range:
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first, last = file.read().split()
+    return range(int(first), int(last) + 1)
+
+
+def test_a_port_is_given_once_and_by_nobody_else_meanwhile(monkeypatch):
+    monkeypatch.setattr(Ports, "RANGE", range(19_000, 19_100))
+    source = "import harness; harness.Ports.RANGE = range(19_000, 19_100); ports = harness.Ports()\n" \
+        "print(*(ports.take() for _ in range(40)), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", source], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as other:
+        theirs = {int(word) for word in other.stdout.readline().split()}
+        ports, ours = Ports(), []
+        with pytest.raises(OSError):
+            while True:
+                ours.append(ports.take())
+        other.communicate("\n", timeout=10)
+    assert len(theirs) == 40 and len(set(ours)) == len(ours) >= 30 and not theirs & set(ours)
+
+
+def test_no_outgoing_connection_nor_instance_takes_a_port_of_a_test():
+    instances = range(20_000, 32_000)  # program/launch.cc
+    assert not {*outgoing_ports(), *instances} & {*Ports.RANGE}

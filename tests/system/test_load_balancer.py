@@ -41,7 +41,8 @@ def balance(make_site, backends):
     def make(count: int = 3, lb: dict | None = None, of_backend: dict | None = None, **more):
         used = backends[:count]
         site = make_site(**tables(used, lb, of_backend, **more))
-        wait_until(lambda: all(one["state"] == "up" for one in known(site).values()), "all are up")
+        names = {one.name for one in used}
+        wait_until(lambda: {name for name, one in known(site).items() if one["state"] == "up"} == names, "all are up")
         for one in used:
             one.requests.clear()
         return site
@@ -50,13 +51,13 @@ def balance(make_site, backends):
 
 
 def known(site) -> dict:
-    """What `terrace status` says of each."""
+    """What `terrace status` says of each; of none before the site has started."""
     said = json.loads(site.command("status", "--json", check=False).stdout)
-    return {one["name"]: one for one in said["backends"]}
+    return {one["name"]: one for one in said.get("backends", [])}
 
 
 def becomes(site, name: str, *states: str):
-    return wait_until(lambda: (lambda one: one if one["state"] in states else None)(known(site)[name]),
+    return wait_until(lambda: (lambda one: one if one and one["state"] in states else None)(known(site).get(name)),
                       "%s is %s" % (name, " or ".join(states)))
 
 
@@ -216,7 +217,7 @@ def test_without_any_the_page_comes_within_the_limit_of_the_queue_and_they_come_
 
 
 def test_one_that_answers_500_is_ejected_and_comes_back(balance, backends):
-    site = balance(lb={"eject_time": "1s"})
+    site = balance(lb={"eject_time": "3s"})  # long enough to be seen
     backends[0].status = 500
     with site.connect() as connection:
         statuses = Counter(connection.get("/").status for _ in range(90))
@@ -345,10 +346,13 @@ def cores() -> int:
 def at_once(site, count: int) -> Counter:
     """The statuses of so many requests that are made together, each on a connection of its own."""
     statuses = Counter()
+    lock = threading.Lock()
 
     def one():
         with site.connect() as connection:
-            statuses[connection.get("/").status] += 1
+            status = connection.get("/").status
+        with lock:
+            statuses[status] += 1
 
     threads = [threading.Thread(target=one) for _ in range(count)]
     for thread in threads:

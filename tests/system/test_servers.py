@@ -10,7 +10,7 @@ import time
 
 import pytest
 from client import Load
-from harness import wait_until
+from harness import is_listening, wait_until
 from servers import Servers, make_servers
 
 ROOT = os.geteuid() == 0
@@ -323,6 +323,7 @@ def test_another_server_is_drained_and_undrained(make_servers):
     servers = make_servers("a", "b")
     servers["a"].command("drain", "b")
     assert servers.seen_from("a")["b"]["status"]["controller"]["drained"]
+    wait_until(lambda: not is_listening(servers["b"].port), "b to take no visitors")
     with pytest.raises(OSError):
         servers["b"].get("/")
     assert servers["a"].get("/").status == 200

@@ -115,23 +115,29 @@ def test_a_backend_that_dies_costs_no_new_connection_and_comes_back(make_site, e
 
 
 def backends(site) -> dict:
-    """What `terrace status` says of each."""
+    """What `terrace status` says of each: of this pool's, and of the server itself, which is in a pool of its own and
+    down until its application is up."""
     said = json.loads(site.command("status", "--json", check=False).stdout)
-    return {one["name"]: one for one in said["backends"] if one["pool"] == "echo"}
+    return {one["name"]: one for one in said.get("backends", [])}
+
+
+def states(site) -> dict:
+    return {name: one["state"] for name, one in backends(site).items()}
 
 
 def test_status_says_who_is_down_since_when_and_why(make_site, echoes):
     port = free_port()
     site = make_site(**tables(port, echoes))
-    wait_until(lambda: {one["state"] for one in backends(site).values()} == {"up"}, "both are up")
-    assert site.command("status").returncode == 0
+    wait_until(lambda: states(site) == {"a": "up", "b": "up", "main": "up"}, "all are up")
+    shown = site.command("status", check=False)
+    assert shown.returncode == 0, shown.stdout
     echoes[1].close()
     wait_until(lambda: backends(site)["b"]["state"] == "down", "the second one is down")
     down = backends(site)["b"]
     assert down["reason"] == "connect: Connection refused" and down["seconds"] < 10
     assert backends(site)["a"]["state"] == "up"
     shown = site.command("status", check=False)
-    assert shown.returncode == 1 and "Connection refused" in shown.stdout
+    assert shown.returncode == 1 and "Connection refused" in shown.stdout, shown.stdout
     page = urllib.request.urlopen("http://127.0.0.1:%d/metrics" % site.admin_port, timeout=5).read().decode()
     assert 'terrace_backend_up{pool="echo",backend="a"} 1' in page
     assert 'terrace_backend_up{pool="echo",backend="b"} 0' in page
