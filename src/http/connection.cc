@@ -1,5 +1,7 @@
 #include "http/connection.h"
 
+#include <poll.h>
+
 #include <cstring>
 
 #include "http/http1_exchange.h"
@@ -13,6 +15,12 @@ constexpr int kPipelineQuota = 32;
 // that the answer is not destroyed by a reset (RFC 9112 section 9.6).
 constexpr Duration kLingerMax = std::chrono::seconds(2);
 constexpr size_t kLingerBytesMax = 1 << 20;
+
+// It can no longer be answered: the client has reset the connection, or is not reached any more.
+bool is_broken(int socket) {
+  pollfd asked{.fd = socket, .events = 0, .revents = 0};
+  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 }  // namespace
 
@@ -39,7 +47,18 @@ void Connection::cancel() {
 
 void Connection::link(Cancellable* other) {
   linked_ = other;
-  if (other != nullptr && stream_.cancelled()) other->cancel();
+  if (other == nullptr) return;
+  if (stream_.cancelled()) other->cancel();
+  Reactor& reactor = server_.reactor();
+  if (!look_.armed()) reactor.timers().arm(look_, reactor.now() + kLookForClient);
+}
+
+// Stays armed between the requests of a busy connection, so that a request costs nothing.
+void Connection::look_for_client() {
+  if (linked_ == nullptr) return;
+  if (stream_.peer_ended() && is_broken(stream_.descriptor())) return cancel();
+  Reactor& reactor = server_.reactor();
+  reactor.timers().arm(look_, reactor.now() + kLookForClient);
 }
 
 void Connection::compact() {

@@ -25,7 +25,10 @@ class Connection {
   bool idle() const { return idle_; }
   // Whoever waits for this connection, or for the stream linked to it, gives up.
   void cancel();
+  // While set, the client is looked for every kLookForClient: one that has reset its connection
+  // cancels both, though nobody reads from it. One that only ended its side may still read.
   void link(Cancellable* other);
+  static constexpr Duration kLookForClient = std::chrono::milliseconds(500);
 
   // The input buffer. Bytes [begin, end) are there and unused. A head that is being
   // read begins at head_begin and must not move.
@@ -41,7 +44,14 @@ class Connection {
 
  private:
   friend class Server;
+  // Armed at most once per kLookForClient, however many requests there are.
+  struct Look final : Timer {
+    explicit Look(Connection& whose) : connection(whose) {}
+    void expired() override { connection.look_for_client(); }
+    Connection& connection;
+  };
   Task<bool> wait_for_request();
+  void look_for_client();
   Task<void> linger();
 
   Server& server_;
@@ -53,6 +63,7 @@ class Connection {
   bool idle_ = false;
   bool first_request_ = true;
   Cancellable* linked_ = nullptr;
+  Look look_{*this};
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
 };

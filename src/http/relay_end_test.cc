@@ -143,6 +143,25 @@ TYPED_TEST(RelayEndTest, ABackendIsToldOfAClientThatLeftInTheMiddleOfItsAnswer) 
   EXPECT_TRUE(ended.begun);
 }
 
+TYPED_TEST(RelayEndTest, ABackendIsToldOfAClientThatResetItsConnectionBeforeTheAnswer) {
+  this->start([this](auto& backend) {
+    EXPECT_TRUE(backend.take_head());
+    this->go_.release();
+    EXPECT_TRUE(backend.is_given_up());
+  });
+  {
+    RawClient client(this->server_->port);
+    client.send(kGet);
+    this->go_.acquire();
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(client.descriptor(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  const Ended ended = this->ended();
+  EXPECT_EQ(ended.end, RelayEnd::kClientGone);
+  EXPECT_EQ(ended.code, Code::kCancelled);
+  EXPECT_FALSE(ended.begun);
+}
+
 TYPED_TEST(RelayEndTest, WhoIsGivenUpAtTheLimitOfADrainGivesTheRequestUp) {
   this->start([this](auto& backend) {
     EXPECT_TRUE(backend.take_head());

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -126,7 +127,11 @@ def served(balanced):
 
 @pytest.fixture
 def balanced(make_servers):  # noqa: F811
-    return make_servers("lb1", "web1", "web2", roles=ROLES, cluster=QUICK)
+    """lb1 and two web servers, all of which have opened the addresses that they will."""
+    servers = make_servers("lb1", "web1", "web2", roles=ROLES, cluster=QUICK)
+    for name in servers:
+        wait_until(lambda: status(servers, name).get("state") == "serving", name + " serves", SECONDS)
+    return servers
 
 
 def listeners(servers: Servers, name: str) -> dict:
@@ -160,7 +165,7 @@ def test_only_load_balancers_open_the_address_of_visitors(balanced):
     assert is_listening(balanced["lb1"].port) and not takes_the_hop(balanced, "lb1")
     # A load balancer alone runs no application.
     assert json.loads(balanced["lb1"].command("status", "--json", check=False).stdout)["instances"] == []
-    assert "serving the load balancers, on %s:%d" % (balanced.addresses["web1"], HOP) in balanced["web1"].log()
+    balanced["web1"].wait_for_log("serving the load balancers, on %s:%d" % (balanced.addresses["web1"], HOP))
 
 
 def test_a_load_balancer_alone_needs_no_secret_of_the_application(make_site):
@@ -320,11 +325,29 @@ def status(servers: Servers, name: str) -> dict:
     return json.loads(servers[name].command("status", "--json", check=False).stdout)
 
 
+LOOK_SECONDS = 0.5  # Connection::kLookForClient
+
+
+def test_a_visitor_who_resets_the_connection_ends_the_request_at_the_application(served):
+    def waiting(name: str) -> bool:
+        return served[name].metrics()['terrace_instance_requests_in_flight{instance="app-1"}'] > 0
+
+    wait_until(lambda: served["lb1"].get("/").status == 200, "lb1 answers", SECONDS)
+    with served["lb1"].connect() as visitor:
+        visitor.send(b"GET /wait/gone HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        name = wait_until(lambda: next(filter(waiting, ("web1", "web2")), None), "the request")
+        visitor.reset()
+        began = time.monotonic()
+        wait_until(lambda: not waiting(name), "its end on " + name, 3 * LOOK_SECONDS)
+        print("ended after %.2f s" % (time.monotonic() - began))
+    served[name].recorder.go("gone")
+
+
 def test_web_servers_are_drained_in_turn_and_no_visitor_notices(served):
     with through(served, rate=200, clients=8) as visitors:
         for name in ("web1", "web2"):
             served["lb1"].command("drain", name)
-            assert not takes_the_hop(served, name)
+            wait_until(lambda: not takes_the_hop(served, name), "the hop is closed", SECONDS)
             served[name].recorder.forget()
             visitors.until(100)
             assert served[name].recorder.requests() == []

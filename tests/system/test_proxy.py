@@ -70,6 +70,29 @@ def test_a_slow_reader_holds_the_app_back_and_not_the_memory(site):
         assert len(connection.read_exactly(5_000_000)) == 5_000_000, "it goes on when the client reads"
 
 
+LOOK_SECONDS = 0.5  # Connection::kLookForClient
+
+
+def requests_at(site) -> float:
+    """That wait for an answer of the instance."""
+    return site.metrics()['terrace_instance_requests_in_flight{instance="app-1"}']
+
+
+def test_who_resets_the_connection_ends_the_request_and_who_only_ends_its_side_is_answered(site):
+    with site.connect() as patient, site.connect() as gone:
+        patient.send(b"GET /wait/patient HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        patient.half_close()
+        gone.send(b"GET /wait/gone HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: requests_at(site) == 2, "both at the app")
+        gone.reset()
+        began = time.monotonic()
+        wait_until(lambda: requests_at(site) == 1, "the end of the one", 3 * LOOK_SECONDS)
+        print("ended after %.2f s" % (time.monotonic() - began))
+        site.recorder.go("patient")
+        assert patient.read_response().status == 200
+    site.recorder.go("gone")
+
+
 UNREADING = """
 import os, socket, threading
 server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=64)
