@@ -115,7 +115,7 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<void> ask_into(Asking asking, ServerReply& reply);
   // All of them at the same time.
   Task<std::vector<ServerReply>> ask_all(std::vector<std::string> servers, std::string message,
-                                         Duration limit, size_t data_bytes_max);
+                                         AskLimits limits);
   std::vector<std::string> other_servers() const;
 
   // member_listed.cc: what the site file leaves of a certificate
@@ -202,7 +202,8 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
   Task<std::string> answer_ping(std::string line, Conversation& conversation);
   Task<std::string> answer_status(std::string line, Conversation& conversation);
   Task<std::string> answer_peer_status(PeerTalk& talk);
-  Task<std::string> own_status();
+  Task<std::string> own_status(Duration patience);
+  Task<void> own_status_into(std::string& status);
   Task<std::string> answer_logs(std::string line, Conversation& conversation);
   Task<std::string> answer_peer_logs(PeerTalk& talk);
   Task<std::string> answer_on_server(std::string line, Conversation& conversation);
@@ -379,7 +380,12 @@ class Member final : net::Acceptor, cluster::Answerer, cluster::StateTransport {
     cluster::Call* call;
   };
   std::list<OpenCall> calls_;
-  std::map<std::string, std::chrono::milliseconds> clocks_;  // theirs less ours
+  // Another server when it last showed that it lives, whoever of us had called.
+  struct Met {
+    Time when;
+    std::chrono::milliseconds clock_difference{0};  // theirs less ours
+  };
+  std::map<std::string, Met> met_;
   std::map<std::string, Time> clock_said_;
 
   std::string behind_;  // why this server is not what it shall be, in words

@@ -13,14 +13,15 @@
 //   {"command": "status"}
 //     {"ok": true, "server": "web1",
 //      "servers": [{"name": "web2", "address": "10.0.0.12", "roles": ["app", "web"], "joined": true,
-//                   "answers": true, "clock_ahead_seconds": 0.1,
+//                   "answers": true, "clock_ahead_seconds": 0.1, "heard_seconds": 2.5,
 //                   "status": {"server": "web2", "controller": {…}, "certificate_seconds": 250000.0,
 //                              "authority": false, "roles": [...], "shared_version": 17,
 //                              "shared": {"keeper": "coordinator", "holders": ["web1"], "heard": true},
 //                              "problem": "…"},
 //                   "error": "…"}]}
 //     "controller" is the answer of that server's controller to `status`; "error" says why a
-//     server does not answer.
+//     server does not answer. "heard_seconds" ago it last called this server or answered it;
+//     absent when it did neither since this member began.
 //
 //   {"command": "logs", "server": "web2", "logs": ["app"], "lines": 20, "since": "…", …}
 //     As in log_query.h; without "server" of all. Lines {"server": "web2", "lines": "app\tTEXT\n…"},

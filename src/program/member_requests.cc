@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 
 // A clock that is wrong is said again after this time.
 constexpr std::chrono::hours kClockSaidAgain{1};
-constexpr size_t kClocksMax = 256;
+constexpr size_t kMetMax = 256;
 
 constexpr cluster::Askers kMembers{};
 constexpr std::string_view kApp[] = {"app"};
@@ -79,8 +79,8 @@ void Member::say_request_refused(const cluster::Asker& asker, std::string_view r
 }
 
 void Member::met(const cluster::Hello& theirs, std::chrono::milliseconds clock_difference) {
-  if (!clocks_.contains(theirs.server) && clocks_.size() >= kClocksMax) return;
-  clocks_[theirs.server] = clock_difference;
+  if (!met_.contains(theirs.server) && met_.size() >= kMetMax) return;
+  met_[theirs.server] = {.when = reactor_.now(), .clock_difference = clock_difference};
   if (std::chrono::abs(clock_difference) <= cluster::kClockDifferenceMax) return;
   Time& said = clock_said_[theirs.server];
   if (said != Time() && reactor_.now() - said < kClockSaidAgain) return;
@@ -111,7 +111,9 @@ Task<Result<Reply>> Member::ask_server(Asking asking) {
   cluster::Call call(reactor_);
   const auto open = calls_.insert(calls_.end(), {asking.server, &call});
   const cluster::Credentials credentials = asking.as_stranger ? stranger_ : credentials_;
-  Result<void> done = co_await call.open(credentials, asking.server, *address, asking.deadline);
+  const Time greeting_deadline =
+      std::min(asking.greeting_deadline.value_or(asking.deadline), asking.deadline);
+  Result<void> done = co_await call.open(credentials, asking.server, *address, greeting_deadline);
   const bool reached = done.has_value();
   if (reached) {
     met(call.theirs(), call.clock_difference());
@@ -121,13 +123,16 @@ Task<Result<Reply>> Member::ask_server(Asking asking) {
   }
   Result<Reply> reply;
   if (!done) {
-    Error error = done.error();
-    if (!reached) error.code = Code::kUnavailable;
-    reply = std::unexpected(error);
-  }
-  if (done)
+    reply = std::unexpected(done.error());
+  } else {
     reply =
         co_await receive_reply(call.channel(), asking.data_bytes_max, asking.conversation, asking.deadline);
+  }
+  if (!reply && reply.error().code == Code::kTimeout) {
+    reply.error().place = reached ? "answer" : "connect";
+    reply.error().text = "no answer in time";
+  }
+  if (!reached) reply.error().code = Code::kUnavailable;
   calls_.erase(open);
   co_return reply;
 }
@@ -137,7 +142,7 @@ Task<void> Member::ask_into(Asking asking, ServerReply& reply) {
 }
 
 Task<std::vector<ServerReply>> Member::ask_all(std::vector<std::string> servers, std::string message,
-                                               Duration limit, size_t data_bytes_max) {
+                                               AskLimits limits) {
   std::vector<ServerReply> replies;
   for (std::string& server : servers)
     replies.push_back({.server = server, .reply = fail(Code::kUnavailable, "channel")});
@@ -145,8 +150,9 @@ Task<std::vector<ServerReply>> Member::ask_all(std::vector<std::string> servers,
   for (ServerReply& reply : replies) {
     Asking asking{.server = reply.server,
                   .message = message,
-                  .data_bytes_max = data_bytes_max,
-                  .deadline = reactor_.now() + limit};
+                  .data_bytes_max = limits.data_bytes_max,
+                  .deadline = reactor_.now() + limits.answer,
+                  .greeting_deadline = reactor_.now() + limits.greeting};
     asked.spawn(ask_into(std::move(asking), reply));
   }
   co_await asked.join();

@@ -235,8 +235,8 @@ Task<cluster::RolloutPlan> Member::plan_rollout(uint32_t number, bool rollback, 
   }
   if (here->here.busy) problem = "this server is busy with a deploy, a restore or a change of the site file";
   if (!problem.empty()) co_return plan;
-  const std::vector<ServerReply> replies =
-      co_await ask_all(other_servers(), R"({"request":"served"})", kServedTimeout, 0);
+  const std::vector<ServerReply> replies = co_await ask_all(
+      other_servers(), R"({"request":"served"})", {.greeting = kServedTimeout, .answer = kServedTimeout});
   std::vector<std::string> holders;
   for (const topology::Server& server : site->servers) {
     const bool is_own = server.name == identity_->server;

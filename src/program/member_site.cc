@@ -19,11 +19,14 @@ using Json = nlohmann::json;
 
 namespace {
 
-constexpr std::chrono::seconds kStatusTimeout{3};
-constexpr std::chrono::seconds kLogsTimeout{10};
+// A person waits: a server that is off, frozen or cut off is given up after the first, one that lives and
+// is slow after the second. Its controller is given up before, so that it can say so.
+constexpr AskLimits kStatusLimits{.greeting = std::chrono::seconds(1), .answer = std::chrono::seconds(3)};
+constexpr std::chrono::seconds kControllerPatience{2};
 // Longer than any of its holders may take to answer (shared_state.h).
 constexpr std::chrono::seconds kHeardLately{10};
-constexpr size_t kLogBytesMax = 8 << 20;
+constexpr AskLimits kLogsLimits{
+    .greeting = std::chrono::seconds(2), .answer = std::chrono::seconds(10), .data_bytes_max = 8 << 20};
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -47,10 +50,9 @@ Task<std::string> Member::answer_ping(std::string, Conversation&) {
 
 // ---- status
 
-Task<std::string> Member::own_status() {
-  const Result<std::string> answer =
-      co_await ask_controller(reactor_, control_socket(folders_), R"({"command":"status"})", nullptr,
-                              reactor_.now() + kStatusTimeout);
+Task<std::string> Member::own_status(Duration patience) {
+  const Result<std::string> answer = co_await ask_controller(
+      reactor_, control_socket(folders_), R"({"command":"status"})", nullptr, reactor_.now() + patience);
   Json json = {{"ok", true}, {"server", identity_->server}};
   json["controller"] = answer ? Json::parse(*answer, nullptr, false) : Json();
   if (!json["controller"].is_object()) json["controller"] = nullptr;
@@ -66,15 +68,20 @@ Task<std::string> Member::own_status() {
 }
 
 Task<std::string> Member::answer_peer_status(PeerTalk&) {
-  std::string own = co_await own_status();
+  std::string own = co_await own_status(kControllerPatience);
   co_return own;
 }
 
+Task<void> Member::own_status_into(std::string& status) { status = co_await own_status(kControllerPatience); }
+
 Task<std::string> Member::answer_status(std::string, Conversation&) {
   if (!identity_) co_return failure_line(why_not_);
+  std::string own;
+  Scope beside;
+  beside.spawn(own_status_into(own));
   const std::vector<ServerReply> replies =
-      co_await ask_all(other_servers(), R"({"request":"status"})", kStatusTimeout, 0);
-  const std::string own = co_await own_status();
+      co_await ask_all(other_servers(), R"({"request":"status"})", kStatusLimits);
+  co_await beside.join();
   Json servers = Json::array();
   for (const topology::Server& server : site_->servers) {
     Json one = {{"name", server.name},
@@ -92,9 +99,10 @@ Task<std::string> Member::answer_status(std::string, Conversation&) {
     } else if (reply != replies.end()) {
       one["error"] = reply->reply ? error_in(reply->reply->message) : describe(reply->reply.error());
     }
-    if (const auto clock = clocks_.find(server.name);
-        clock != clocks_.end() && server.name != identity_->server)
-      one["clock_ahead_seconds"] = static_cast<double>(clock->second.count()) / 1000;
+    if (const auto met = met_.find(server.name); met != met_.end() && server.name != identity_->server) {
+      one["clock_ahead_seconds"] = static_cast<double>(met->second.clock_difference.count()) / 1000;
+      one["heard_seconds"] = std::chrono::duration<double>(reactor_.now() - met->second.when).count();
+    }
     servers.push_back(std::move(one));
   }
   co_return text_of({{"ok", true}, {"server", identity_->server}, {"servers", servers}});
@@ -103,7 +111,7 @@ Task<std::string> Member::answer_status(std::string, Conversation&) {
 // ---- logs
 
 Task<std::string> Member::answer_peer_logs(PeerTalk& talk) {
-  std::string lines = co_await log_lines(reactor_, folders_.log, talk.message, kLogBytesMax);
+  std::string lines = co_await log_lines(reactor_, folders_.log, talk.message, kLogsLimits.data_bytes_max);
   const Result<void> sent = co_await talk.channel.send_data(std::move(lines));
   if (!sent) co_return failure_line(describe(sent.error()));
   co_return R"({"ok":true})";
@@ -120,9 +128,10 @@ Task<std::string> Member::answer_logs(std::string line, Conversation& conversati
   if (!only.empty()) std::erase_if(others, [&](const std::string& name) { return name != only; });
   if (others.empty() && !only.empty() && only != identity_->server)
     co_return failure_line(fmt::format("the site file names no server `{}`", only));
-  std::vector<ServerReply> replies = co_await ask_all(others, text_of(request), kLogsTimeout, kLogBytesMax);
+  std::vector<ServerReply> replies = co_await ask_all(others, text_of(request), kLogsLimits);
   if (only.empty() || only == identity_->server) {
-    std::string own = co_await log_lines(reactor_, folders_.log, text_of(request), kLogBytesMax);
+    std::string own =
+        co_await log_lines(reactor_, folders_.log, text_of(request), kLogsLimits.data_bytes_max);
     replies.push_back(
         {.server = identity_->server, .reply = Reply{.message = R"({"ok":true})", .data = std::move(own)}});
   }

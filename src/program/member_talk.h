@@ -3,6 +3,7 @@
 // What passes between members while one asks another (cluster/channel.h).
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,15 @@ struct Asking {
   bool as_stranger = false;              // our certificate does not hold
   Conversation* conversation = nullptr;  // to whom progress is handed on
   Time deadline;
+  // By when the other server must have shown that it lives; no later than `deadline`.
+  std::optional<Time> greeting_deadline = {};
+};
+
+// How long several servers that are asked side by side may take.
+struct AskLimits {
+  Duration greeting;  // until a server has shown that it lives
+  Duration answer;    // from the start, too
+  size_t data_bytes_max = 0;
 };
 
 struct Reply {

@@ -18,7 +18,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::chrono::seconds kServersTimeout{8};
+// Longer than the member waits for any server; who waits longer than the first is told why.
+constexpr std::chrono::seconds kServersTimeout{6};
+constexpr std::chrono::seconds kSilenceMax{2};
 
 std::vector<Json> servers_in(const std::string& answer) {
   const Json json = Json::parse(answer, nullptr, false);
@@ -53,8 +55,16 @@ bool clock_differs(const Json& server) {
   return std::abs(clock_ahead(server)) > std::chrono::duration<double>(cluster::kClockDifferenceMax).count();
 }
 
+// Why it does not answer, and since when that may be so: another server is not heard of all the time.
+std::string why_silent(const Json& server) {
+  const std::string error = printable(value_of<std::string>(server, "error"));
+  if (error.empty() || !server.contains("heard_seconds")) return error;
+  return fmt::format("{}; last heard of {} ago", error,
+                     duration_words(value_of<double>(server, "heard_seconds")));
+}
+
 void add_notes(Table& table, const Json& server) {
-  if (const auto error = value_of<std::string>(server, "error"); !error.empty()) table.note(printable(error));
+  if (const std::string why = why_silent(server); !why.empty()) table.note(why);
   const auto status = value_of<Json>(server, "status");
   const auto problem = status.is_object() ? value_of<std::string>(status, "problem") : "";
   if (!problem.empty()) table.note(printable(problem));
@@ -63,12 +73,22 @@ void add_notes(Table& table, const Json& server) {
                            clock_ahead(server) > 0 ? "ahead of" : "behind"));
 }
 
+// Never silent for longer than kSilenceMax.
+Result<std::string> ask_patiently(const std::string& socket) {
+  Result<ControlQuestion> asked = ControlQuestion::ask(socket, R"({"command":"status"})");
+  if (!asked) return std::unexpected(asked.error());
+  Result<std::string> answer = asked->answer(kSilenceMax);
+  if (answer || answer.error().code != Code::kTimeout) return answer;
+  fmt::print(stderr, "waiting for the other servers …\n");
+  return asked->answer(kServersTimeout - kSilenceMax);
+}
+
 }  // namespace
 
 std::optional<std::string> look_at_servers(const std::string& site_path) {
   const std::optional<std::string> socket = find_member(site_path);
   if (!socket) return std::nullopt;
-  const Result<std::string> answer = ask_controller(*socket, R"({"command":"status"})", kServersTimeout);
+  const Result<std::string> answer = ask_patiently(*socket);
   if (!answer || servers_in(*answer).empty()) return std::nullopt;
   return *answer;
 }

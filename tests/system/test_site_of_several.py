@@ -74,8 +74,14 @@ def wait_for_etcd(lab: Lab, voters=("web1", "web2", "web3"), seconds: float = 40
     wait_until(held, "etcd on three servers", seconds, 0.1)
 
 
+def all_serve(lab: Lab, on: str, names) -> bool:
+    seen = servers_seen(lab, on)
+    controllers = [(seen.get(name, {}).get("status") or {}).get("controller") or {} for name in names]
+    return all(one.get("state") == "serving" for one in controllers)
+
+
 def wait_until_all_serve(lab: Lab, names, seconds: float = 30.0):
-    wait_until(lambda: all_answer(lab, next(iter(names)), names), "every server to answer", seconds, 0.1)
+    wait_until(lambda: all_serve(lab, next(iter(names)), names), "every server to serve", seconds, 0.1)
 
 
 def log_of(lab: Lab, server: str) -> str:
@@ -344,6 +350,30 @@ def test_visitors_do_not_notice_what_happens_to_those_who_hold_the_state(make_la
     assert not visitors.result.failures, visitors.result
 
 
+# ---- what a person sees
+
+STATUS_SECONDS = 1.0  # docs/servers.md
+
+
+def test_status_waits_a_second_for_servers_that_are_gone(make_lab):
+    lab = make_lab(servers=FOUR)
+    for fault, (breaks, mends) in FAULTS.items():
+        wait_until_all_serve(lab, FOUR)
+        for server in ("web2", "web3"):
+            breaks(lab, server)
+        began = time.monotonic()
+        shown = lab.terrace("web1", "status", check=False)
+        took = time.monotonic() - began
+        print("%s: status took %.2f s" % (fault, took))
+        assert shown.returncode == 1 and took <= 3 * STATUS_SECONDS, (fault, took, shown.stdout)
+        lines = shown.stdout.splitlines()
+        for server in ("web2", "web3"):
+            at = next(i for i, line in enumerate(lines) if line.startswith(server + " "))
+            assert "does not answer" in lines[at] and "no answer in time; last heard of " in lines[at + 1], shown.stdout
+        for server in ("web2", "web3"):
+            mends(lab, server)
+
+
 # ---- clocks
 
 
@@ -362,6 +392,7 @@ def test_a_server_whose_clock_is_a_day_ahead_is_named_and_works(make_lab):
         before = len(log_of(lab, "web2"))
         # Who is ahead asks for a certificate, and the others accept it.
         visitors.stay(3.0)
-        assert all_answer(lab, "web2", THREE) and all_answer(lab, "web3", THREE)
+        for server in ("web2", "web3"):
+            wait_until(lambda: all_answer(lab, server, THREE), "every server to answer " + server)
         assert log_of(lab, "web2")[before:].count("has a new certificate") <= 1
     assert not visitors.result.failures, visitors.result
