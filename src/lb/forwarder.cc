@@ -64,8 +64,8 @@ struct Forwarder::Call {
   Time total_deadline{};
   BackendSet tried{};
   std::shared_ptr<const StickyCookies> sticky{};
-  std::optional<size_t> stuck_to{};  // whom the client's cookie names
-  http::Fields added{};              // to the answer
+  std::optional<size_t> stuck_to{};     // whom the client's cookie names
+  std::optional<http::Field> cookie{};  // for the answer
   http::RelayOptions relay{};
   Forwarded outcome{};
 
@@ -76,6 +76,10 @@ struct Forwarder::Call {
   bool perhaps_processed = true;
   bool body_gone = false;
   int status = 502;  // if there is no other one
+
+  std::span<const http::Field> added() const {
+    return cookie ? std::span(&*cookie, 1) : std::span<const http::Field>();
+  }
 };
 
 Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext context, net::Ip client,
@@ -116,13 +120,12 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
       co_return std::move(call.outcome);
     }
     call.place = *place;
-    call.outcome.backend = dispatch.balancer().name(place->position);
-    const std::shared_ptr<Upstream> upstream = upstreams_.find(call.outcome.backend);
+    call.outcome.backend = upstreams_.find(dispatch.balancer().name(place->position));
     call.begun = reactor_.now();
     call.seen = {.kind = Kind::kRefused};
     call.perhaps_processed = true;
     Next next = Next::kRefused;
-    if (upstream != nullptr) next = co_await attempt(call, *upstream);
+    if (call.outcome.backend) next = co_await attempt(call);
     dispatch.finish(*place, call.seen);
     pools_.say_verdicts(*pool);
     if (next == Next::kDone || next == Next::kHopeless) co_return std::move(call.outcome);
@@ -161,7 +164,8 @@ Task<Result<Balancer::Place>> Forwarder::take_place(Call& call) {
   return dispatch.wait(call.key, call.tried, call.queue_deadline);
 }
 
-Task<Forwarder::Next> Forwarder::attempt(Call& call, Upstream& upstream) {
+Task<Forwarder::Next> Forwarder::attempt(Call& call) {
+  Upstream& upstream = *call.outcome.backend;
   stick(call);
   call.relay.response_timeout =
       std::min(call.options.try_timeout, std::max(call.total_deadline - reactor_.now(), Duration::zero()));
@@ -171,7 +175,7 @@ Task<Forwarder::Next> Forwarder::attempt(Call& call, Upstream& upstream) {
 }
 
 Task<Forwarder::Next> Forwarder::over_nothing(Call& call) {
-  co_await own_.serve_here(call.exchange, call.context, {call.added.begin(), call.added.end()});
+  co_await own_.serve_here(call.exchange, call.context, call.added());
   const int status = call.exchange.status();
   call.seen = {.kind = status != 0 ? Kind::kAnswered : Kind::kGivenUp,
                .status = status,
@@ -189,24 +193,29 @@ Task<Forwarder::Next> Forwarder::over_hop(Call& call, Hop& hop) {
     connection = *reached;
   }
   Http2ClientRequest stream(reactor_);
-  {
-    const Buffer text = reactor_.buffers().take();
-    http::Fields fields;
-    if (!text) co_return give_up(call, 503, "no buffer is left");
-    if (!http::upstream_fields(request, call.context, {text.data(), Buffer::size()}, fields))
-      co_return give_up(call, 431, "the head does not fit with what is added to it");
-    const Result<void> started =
-        stream.start(*connection, {.head = request, .scheme = "https", .fields = &fields});
-    if (!started) co_return refused(call, started.error());
-  }
-  Relay<Http2ClientRequest> relay(reactor_, call.exchange, stream, call.relay,
-                                  {call.added.begin(), call.added.end()});
+  if (const std::optional<Next> ended = start(call, *connection, stream)) co_return *ended;
+  Relay<Http2ClientRequest> relay(reactor_, call.exchange, stream, call.relay, call.added());
   const RelayEnd end = co_await relay.run();
   call.perhaps_processed = !stream.unprocessed();
   const Next next = end_of(call, end, relay);
   // It goes away on purpose, and has said so: no reason to think ill of it.
   if (next == Next::kFailed && !call.perhaps_processed) call.seen = {.kind = Kind::kGivenUp};
   co_return next;
+}
+
+// No coroutine, so that the fields stand on the stack, which is warm, and not in a frame.
+std::optional<Forwarder::Next> Forwarder::start(Call& call, Http2ClientConnection& connection,
+                                                Http2ClientRequest& stream) {
+  const RequestHead& request = call.exchange.request();
+  const Buffer text = reactor_.buffers().take();
+  http::Fields fields;
+  if (!text) return give_up(call, 503, "no buffer is left");
+  if (!http::upstream_fields(request, call.context, {text.data(), Buffer::size()}, fields))
+    return give_up(call, 431, "the head does not fit with what is added to it");
+  const Result<void> started =
+      stream.start(connection, {.head = request, .scheme = "https", .fields = &fields});
+  if (!started) return refused(call, started.error());
+  return std::nullopt;
 }
 
 Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
@@ -231,9 +240,10 @@ Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
   Next next = Next::kFailed;
   bool sent_whole = false;
   {
-    Relay<ClientConnection> relay(reactor_, call.exchange, *connection, call.relay,
-                                  {call.added.begin(), call.added.end()}, &text);
+    Relay<ClientConnection> relay(reactor_, call.exchange, *connection, call.relay, call.added());
     const Result<void> sent = co_await connection->write_head(head, call.relay.progress_max);
+    // Another try writes it anew: the next request gets this buffer while it is warm.
+    text.release();
     RelayEnd end = RelayEnd::kBroken;
     if (sent) {
       end = co_await relay.run();
@@ -302,12 +312,12 @@ Forwarder::Next Forwarder::refused(Call& call, const Error& error) {
 
 // The client is told by a cookie whom it has now, unless it knows.
 void Forwarder::stick(Call& call) {
-  call.added.clear();
+  call.cookie.reset();
   if (call.sticky == nullptr) return;
-  const std::optional<size_t> now = call.sticky->position(call.outcome.backend);
+  const std::optional<size_t> now = call.sticky->position(call.outcome.backend->name);
   if (!now || now == call.stuck_to) return;
   const bool secure = call.context.scheme == "https";
-  call.added.add({"Set-Cookie", call.sticky->set_cookie(*now, secure), http::HeaderId::kSetCookie, false});
+  call.cookie = {"Set-Cookie", call.sticky->set_cookie(*now, secure), http::HeaderId::kSetCookie, false};
 }
 
 Forwarder::Next Forwarder::give_up(Call& call, int status, const char* why) {

@@ -24,7 +24,7 @@ struct ForwardOptions {
 struct Forwarded {
   int error_status = 0;
   const char* why = "";
-  std::string backend;      // the last one tried
+  Upstreams::Use backend;   // the last one tried
   Duration retry_after{0};  // of a 429, where it is known
 };
 
@@ -77,11 +77,13 @@ class Forwarder {
   };
 
   Task<Result<Balancer::Place>> take_place(Call& call);
-  Task<Next> attempt(Call& call, Upstream& upstream);
+  Task<Next> attempt(Call& call);
   Task<Next> over_nothing(Call& call);
   Task<Next> over_hop(Call& call, Hop& hop);
   Task<Next> over_http1(Call& call, Upstream& upstream);
   Task<Result<void>> connect(Call& call, http::ClientConnection& connection, const Upstream& upstream);
+  std::optional<Next> start(Call& call, http::Http2ClientConnection& connection,
+                            http::Http2ClientRequest& stream);
   template <class Request>
   Next end_of(Call& call, http::RelayEnd end, const http::Relay<Request>& relay);
   Next refused(Call& call, const Error& error);

@@ -7,18 +7,18 @@ namespace terrace::lb {
 void Upstreams::configure(const std::vector<topology::Pool>& pools, const Reach& reach,
                           Duration drain_limit) {
   reach_ = reach;
-  std::map<std::string, std::shared_ptr<Upstream>, std::less<>> before;
+  std::map<std::string, std::unique_ptr<Upstream>, std::less<>> before;
   before.swap(all_);
   for (const topology::Pool& pool : pools) {
     if (!pool.tcp.empty()) continue;
     for (const topology::PoolMember& member : pool.members) {
-      std::shared_ptr<Upstream>& upstream = all_[member.name];
+      std::unique_ptr<Upstream>& upstream = all_[member.name];
       if (upstream != nullptr) continue;
       const auto known = before.find(member.name);
       if (known != before.end() &&
           (known->second->hop != nullptr) == (member.own && member.name != reach.server))
         upstream = std::move(known->second);
-      if (upstream == nullptr) upstream = std::make_shared<Upstream>(member.name);
+      if (upstream == nullptr) upstream = std::make_unique<Upstream>(member.name);
       set_up(*upstream, member);
     }
   }
@@ -62,14 +62,14 @@ void Upstreams::set_reach(const Reach& reach) {
   }
 }
 
-std::shared_ptr<Upstream> Upstreams::find(std::string_view name) const {
+Upstreams::Use Upstreams::find(std::string_view name) const {
   const auto found = all_.find(name);
-  return found != all_.end() ? found->second : nullptr;
+  return Use(found != all_.end() ? found->second.get() : nullptr);
 }
 
 void Upstreams::fell_silent(std::string_view name) {
-  const std::shared_ptr<Upstream> upstream = find(name);
-  if (upstream == nullptr) return;
+  const Use upstream = find(name);
+  if (!upstream) return;
   upstream->idle.clear();
   for (http::ClientConnection* one : upstream->in_use) {
     if (!one->answered()) one->stream().interrupt_read();
@@ -80,11 +80,11 @@ void Upstreams::sweep() {
   for (const auto& [name, upstream] : all_) upstream->idle.sweep(reactor_.now());
 }
 
-Task<void> Upstreams::retire(std::shared_ptr<Upstream> upstream, Duration limit) {
+Task<void> Upstreams::retire(std::unique_ptr<Upstream> upstream, Duration limit) {
   constexpr Duration kLook = std::chrono::milliseconds(50);
   if (upstream->hop != nullptr) co_await upstream->hop->close(limit);
   // Whoever waits for a connection of it has its own deadline.
-  while (upstream.use_count() > 1) co_await sleep(reactor_, kLook);
+  while (upstream->users > 0) co_await sleep(reactor_, kLook);
 }
 
 Task<void> Upstreams::close(Duration limit) {

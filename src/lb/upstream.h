@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "http/client.h"
@@ -25,6 +26,7 @@ struct Upstream {
   http::ClientPool idle;     // connections of HTTP/1.1
   uint32_t epoch = 0;        // raised when connections of before are of no use any more
   std::vector<http::ClientConnection*> in_use;
+  int users = 0;
 };
 
 // How the cores speak with our own servers.
@@ -36,10 +38,33 @@ struct Reach {
   Duration silence_max = std::chrono::seconds(6);
 };
 
-// All backends of the site on one core, by their names. Whoever holds one keeps it; one that
+// All backends of the site on one core, by their names. Whoever uses one keeps it; one that
 // leaves the site is given up after its last request.
 class Upstreams {
  public:
+  // As long as it lives, so does the backend. Counted on the core, without an atomic.
+  class Use {
+   public:
+    Use() = default;
+    explicit Use(Upstream* upstream) : upstream_(upstream) {
+      if (upstream_ != nullptr) ++upstream_->users;
+    }
+    Use(Use&& other) noexcept : upstream_(std::exchange(other.upstream_, nullptr)) {}
+    Use& operator=(Use&& other) noexcept {
+      std::swap(upstream_, other.upstream_);
+      return *this;
+    }
+    ~Use() {
+      if (upstream_ != nullptr) --upstream_->users;
+    }
+    explicit operator bool() const { return upstream_ != nullptr; }
+    Upstream& operator*() const { return *upstream_; }
+    Upstream* operator->() const { return upstream_; }
+
+   private:
+    Upstream* upstream_ = nullptr;
+  };
+
   explicit Upstreams(Reactor& reactor) : reactor_(reactor) {}
 
   // Those of all these pools; what stays keeps its connections. `drain_limit`: for the
@@ -47,8 +72,8 @@ class Upstreams {
   void configure(const std::vector<topology::Pool>& pools, const Reach& reach, Duration drain_limit);
   // Another certificate of ours, or others are trusted.
   void set_reach(const Reach& reach);
-  // Null: there is none (any more).
-  std::shared_ptr<Upstream> find(std::string_view name) const;
+  // Empty: there is none (any more).
+  Use find(std::string_view name) const;
   // Its checks get no sign of life: requests that have none either wait no longer. Those over
   // a hop have noticed by themselves (PING).
   void fell_silent(std::string_view name);
@@ -59,11 +84,11 @@ class Upstreams {
  private:
   void set_up(Upstream& upstream, const topology::PoolMember& member);
   Hop::Options hop_options(const net::Address& address) const;
-  Task<void> retire(std::shared_ptr<Upstream> upstream, Duration limit);
+  Task<void> retire(std::unique_ptr<Upstream> upstream, Duration limit);
 
   Reactor& reactor_;
   Reach reach_;
-  std::map<std::string, std::shared_ptr<Upstream>, std::less<>> all_;
+  std::map<std::string, std::unique_ptr<Upstream>, std::less<>> all_;
   Scope scope_;
 };
 

@@ -114,6 +114,12 @@ class Core final : public http::Handler,
   // How a request has come: from whoever asks, or from a load balancer of the site, which has
   // looked at the client and said what it knows of it.
   enum class Way : uint8_t { kDirect, kHop };
+  // Who has answered, for the access log.
+  struct Answered {
+    monitor::ServedFrom from;
+    std::string_view by;  // the instance or backend; empty: ourselves
+    uint32_t release = 0;
+  };
   class AdminHandler;
 
   // HopServer::Owner
@@ -160,8 +166,7 @@ class Core final : public http::Handler,
   Task<app::Outcome> ask_app(http::Exchange& exchange, Way way, std::span<const http::Field> extra,
                              std::string_view request_id);
   std::string_view request_id(const http::Exchange& exchange, bool trusted_peer, std::span<char> into);
-  void record(http::Exchange& exchange, Way way, monitor::ServedFrom from, const app::Outcome& outcome,
-              std::string_view request_id);
+  void record(http::Exchange& exchange, Way way, const Answered& answered, std::string_view request_id);
 
   // core_balance.cc: as a load balancer
   void balance(const topology::Site& site, const SiteHere& here);

@@ -92,8 +92,8 @@ void Core::take_decision(const std::string& pool, const std::vector<lb::Standing
 
 // By the way that requests take. Whoever leaves the site meanwhile is checked no more.
 Task<health::CheckResult> Core::check_own(std::string server, health::Check check) {
-  const std::shared_ptr<lb::Upstream> upstream = upstreams_.find(server);
-  if (upstream == nullptr) co_return health::CheckResult{.reason = "it is not known"};
+  const lb::Upstreams::Use upstream = upstreams_.find(server);
+  if (!upstream) co_return health::CheckResult{.reason = "it is not known"};
   if (upstream->hop == nullptr) {
     const int status = health();
     co_return health::CheckResult{.success = status == 200, .reason = "answers " + std::to_string(status)};

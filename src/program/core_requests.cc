@@ -50,12 +50,13 @@ Task<void> Core::answer(http::Exchange& exchange, Way way) {
   const bool hop = way == Way::kHop;
   const std::string_view id = request_id(exchange, hop || trusted(exchange.peer()), id_text);
   web::Served served = web::Served::kAnswered;
+  lb::Upstreams::Use backend;
   bool by_backend = false;
   // By the hop: the load balancer has looked at the name.
   if (!hop && balances_for(exchange)) {
-    const lb::Forwarded forwarded = co_await forward(exchange, id);
+    lb::Forwarded forwarded = co_await forward(exchange, id);
     if (forwarded.error_status != 0) co_await respond_unserved(exchange, forwarded);
-    outcome.instance = forwarded.backend;
+    backend = std::move(forwarded.backend);
     by_backend = forwarded.error_status == 0;
   } else if (hop || answers_to(*site_->site, exchange.request().authority, exchange.peer())) {
     served = co_await files.serve(exchange);
@@ -67,11 +68,12 @@ Task<void> Core::answer(http::Exchange& exchange, Way way) {
     if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
   }
   // An instance may be of another one: it drains, or the switch came while this waited.
-  if (outcome.instance.empty()) outcome.release = release;
+  const std::string_view by = backend ? std::string_view(backend->name) : outcome.instance;
+  if (by.empty()) outcome.release = release;
   const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
   const monitor::ServedFrom from =
       by_backend ? monitor::ServedFrom::kBackend : served_from(exchange.status(), by_app);
-  record(exchange, way, from, outcome, id);
+  record(exchange, way, {.from = from, .by = by, .release = outcome.release}, id);
   metrics_.requests.in_flight.subtract();
 }
 
@@ -132,13 +134,12 @@ net::Peer Core::client_of(http::Exchange& exchange, Way way) const {
   return client;
 }
 
-void Core::record(http::Exchange& exchange, Way way, monitor::ServedFrom from, const app::Outcome& outcome,
-                  std::string_view request_id) {
+void Core::record(http::Exchange& exchange, Way way, const Answered& answered, std::string_view request_id) {
   const Duration duration = reactor_.now() - exchange.started();
   monitor::RequestMetrics& metrics = metrics_.requests;
   metrics.bytes_sent.add(exchange.body_bytes_sent());
   metrics.bytes_received.add(exchange.body_bytes_received());
-  metrics.finished({.status = exchange.status(), .served_from = from, .duration = duration});
+  metrics.finished({.status = exchange.status(), .served_from = answered.from, .duration = duration});
   if (!access_log_) return;
   const http::RequestHead& request = exchange.request();
   char client[64];
@@ -152,9 +153,9 @@ void Core::record(http::Exchange& exchange, Way way, monitor::ServedFrom from, c
                     .bytes_sent = exchange.body_bytes_sent(),
                     .bytes_received = exchange.body_bytes_received(),
                     .duration = duration,
-                    .served_from = from,
-                    .instance = outcome.instance,
-                    .release = outcome.release,
+                    .served_from = answered.from,
+                    .instance = answered.by,
+                    .release = answered.release,
                     .request_id = request_id,
                     .user_agent = request.fields.value(http::HeaderId::kUserAgent),
                     .referer = request.fields.value(http::HeaderId::kReferer)});
