@@ -104,6 +104,12 @@ def busy_threads(pids, since=None):
     return used
 
 
+def waited_nanoseconds(pids):
+    """How long their threads were ready to run, and others had the core (schedstat, the second figure)."""
+    tasks = [task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks)
+
+
 def memory_bytes(pids):
     """(RSS, PSS) of the processes together."""
     sums = {"Rss": 0, "Pss": 0}

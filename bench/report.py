@@ -3,8 +3,10 @@
 import statistics
 
 
-def microseconds(values):
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def microseconds(values, digits=2):
+    """The median, the least and the greatest."""
+    least, most = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
+    return f"{statistics.median(values):,.{digits}f} ({least} to {most})"
 
 
 def paired_ratio(ours, theirs):
@@ -53,10 +55,12 @@ def difference(values, floor):
 
 def latency_table(row, rate, results):
     lines = [f"### {row.title}, {rate:,.0f} requests per second", ""]
-    lines.append("| server | p50 µs | p99 µs | p99.9 µs |")
-    lines.append("| --- | --- | --- | --- |")
+    lines.append("| server | p50 µs | p99 µs | p99.9 µs | waited for its core |")
+    lines.append("| --- | --- | --- | --- | --- |")
     for name, rounds in results.items():
-        cells = [f"{statistics.median(r[p] for r in rounds):.0f}" for p in ("p50", "p99", "p99.9")]
+        cells = [f"{statistics.median(r['p50'] for r in rounds):,.0f}", microseconds([r["p99"] for r in rounds], 0)]
+        cells.append(f"{statistics.median(r['p99.9'] for r in rounds):,.0f}")
+        cells.append(f"{statistics.median(r['waited'] for r in rounds):.0%} of the time")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
