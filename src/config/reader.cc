@@ -108,6 +108,7 @@ class Reader {
   void read_inner(const Node& node, const Table& table) {
     if (node.kind != Node::Kind::kTable) {
       hide_leaves(node, source_);
+      origins_.add(std::string(table.name), {.key = node.key, .value = node.where, .wrong = true});
       return report("E013", node.where, fmt::format("`{}` must be a table", table.name),
                     fmt::format("this is {}", kind_name(node.kind)));
     }

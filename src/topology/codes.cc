@@ -5,7 +5,7 @@
 namespace terrace::topology {
 namespace {
 
-constexpr std::array<CodeMeaning, 23> kCodes{{
+constexpr std::array<CodeMeaning, 24> kCodes{{
     {"E001", "The file is not valid TOML. Only the first such place is reported."},
     {"E003", "The file, a line, or the nesting is larger than a site file can sensibly be."},
     {"E004", "The file is not UTF-8 text."},
@@ -30,6 +30,7 @@ constexpr std::array<CodeMeaning, 23> kCodes{{
     {"W001", "A setting trusts everyone."},
     {"W002", "A secret is for another user, so that it was not looked at."},
     {"W003", "Something that several servers need is on each of them apart."},
+    {"W004", "A server or a pool gets no requests, or one server is taken for two."},
     {"SPOF-LB", "There is only one load balancer, a single point of failure."},
 }};
 

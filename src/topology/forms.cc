@@ -164,15 +164,19 @@ std::string check_loopback(string_view text) {
              : "metrics are for this machine only: `127.0.0.1:9180`";
 }
 
+bool is_nobody(const net::Ip& ip) {
+  const bool multicast = ip.is_v4() ? (ip.bytes[12] & 0xf0) == 0xe0 : ip.bytes[0] == 0xff;
+  const bool unspecified = ip == *net::Ip::parse("::") || (ip.is_v4() && ip.bytes[12] == 0);
+  return multicast || unspecified || ip == *net::Ip::parse("255.255.255.255");
+}
+
 std::string check_address(string_view text) {
   const Result<net::Ip> ip = net::Ip::parse(text);
   if (!ip && text.find('/') != string_view::npos) return "one address, not a network";
   if (!ip && text.find_first_of("[]") == string_view::npos && net::Address::parse(text))
     return "without a port";
   if (!ip) return "write `203.0.113.7` or `2001:db8::7`";
-  const bool multicast = ip->is_v4() ? (ip->bytes[12] & 0xf0) == 0xe0 : ip->bytes[0] == 0xff;
-  const bool unspecified = *ip == *net::Ip::parse("::") || (ip->is_v4() && ip->bytes[12] == 0);
-  return multicast || unspecified ? "no machine has this address" : "";
+  return is_nobody(*ip) ? "no machine has this address" : "";
 }
 
 std::string check_network(string_view text) {
@@ -289,13 +293,19 @@ std::string check_host_pattern(string_view text) {
 }
 
 std::string check_backend(string_view text) {
+  if (text.starts_with("https://")) return "without `https://`: backends are asked without encryption";
+  if (text.starts_with("http://")) return "without `http://`";
+  if (text.find('/') != string_view::npos && !text.starts_with("unix:")) return "without a path";
+  const size_t colon = text.rfind(':');
+  const string_view host = text.substr(0, colon);
+  const bool name = !host.empty() && host.find_first_of(":[]") == string_view::npos &&
+                    std::ranges::any_of(host, is_letter) && host != "localhost" && host != "unix";
+  if (name) return "an address, not a name: names are not looked up";
   std::string wrong = check_listen(text);
   if (!wrong.empty()) return wrong;
   const net::Address address = *net::Address::parse(text);
   if (address.port() == 0) return "port 0 is none";
-  return address.peer().ip == *net::Ip::parse("::") || address.peer().ip == *net::Ip::parse("0.0.0.0")
-             ? "no machine has this address"
-             : "";
+  return is_nobody(address.peer().ip) ? "no machine has this address" : "";
 }
 
 std::string check_hash_source(string_view text) {
@@ -317,6 +327,9 @@ std::string check_status_range(string_view text) {
 
 std::string check_page(string_view text) {
   constexpr size_t kPageBytesMax = 64 << 10;
+  const bool one_word = !text.empty() && text.find_first_of("< \t\n") == string_view::npos;
+  if (one_word && (text.ends_with(".html") || text.ends_with(".htm") || text.starts_with('/')))
+    return "this names a file: write `\"${file:" + std::string(text) + "}\"` for what is in it";
   return text.size() <= kPageBytesMax ? "" : "it may have 64 KiB at most";
 }
 

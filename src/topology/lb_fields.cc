@@ -27,7 +27,9 @@ std::vector<Field> settings_fields(PoolSettings& pool, bool as_lb) {
                         "always the same for one value of `hash`, unless that one has far more than its "
                         "share"}}),
        .example = R"("least-connections")",
-       .default_words = as_lb ? "as `[lb]` says" : ""},
+       .default_words = as_lb ? "as `[lb]` says; `\"round-robin\"` with `tcp` where that is "
+                                "`\"consistent-hash\"`"
+                              : ""},
       {.name = "hash",
        .about =
            "What `balance` = \"consistent-hash\" looks at: a header, or a cookie. Requests without it go "
@@ -143,14 +145,15 @@ std::vector<Field> protection_fields(LbTable& lb) {
        .minimum = 100,
        .maximum = kHour,
        .example = R"("30s")",
-       .default_words = "five seconds more than `app.response_timeout`"},
+       .default_words = "five seconds more than `app.response_timeout`, and `total_timeout` at most"},
       {.name = "total_timeout",
        .about = "How long a request may take until its answer begins, with the time in the queue and all "
                 "tries.",
        .slot = &lb.total_timeout,
        .minimum = 100,
        .maximum = kHour,
-       .example = R"("60s")"},
+       .example = R"("60s")",
+       .default_words = "`\"2m\"`, or `try_timeout` where that is longer"},
       {.name = "connections_max",
        .about = "Requests that one server gets at the same time; more wait in the queue.",
        .slot = &lb.connections_max,
@@ -195,7 +198,8 @@ std::vector<Field> client_fields(LbTable& lb) {
        .slot = &lb.sticky,
        .example = "true"},
       {.name = "maintenance_page",
-       .about = "HTML that visitors see, with the status 503, while no server can answer them.",
+       .about = "HTML that visitors see, with the status 503, while no server can answer them: the text "
+                "itself, or `\"${file:maintenance.html}\"` for that of a file.",
        .slot = &lb.maintenance_page,
        .form = page(),
        .example = R"("<h1>Back in a minute</h1>")",
@@ -214,7 +218,8 @@ std::vector<Field> backend_fields(LbBackend& target) {
   return {
       {.name = "address",
        .about =
-           "Where it answers, over HTTP/1.1 without encryption, or whatever is TCP in a pool with `tcp`.",
+           "Its IP address with a port, where it answers over HTTP/1.1 without encryption, or whatever is "
+           "TCP in a pool with `tcp`. Names are not looked up.",
        .slot = &target.address,
        .form = backend(),
        .required = true,

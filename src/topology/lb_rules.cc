@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "config/suggest.h"
+#include "net/address.h"
+#include "topology/lb_backend_rules.h"
 
 namespace terrace::topology {
 namespace {
@@ -24,6 +26,7 @@ class LbRules {
     settings_fit("lb", site_.lb.pool);
     timeouts_fit();
     burst_needs_rate();
+    proxies_are_not_everyone();
     for (const LbPool& pool : site_.lb_pools) pool_fits(pool);
   }
 
@@ -36,18 +39,21 @@ class LbRules {
       if (!path.starts_with("lb.")) continue;
       findings_.report("E022", origin.key, fmt::format("`{}` needs a load balancer", path),
                        "no server has the role `lb`",
-                       {"fix: add a server to [servers] with roles = [\"lb\"]"});
+                       {"fix: add a server to [servers] with the role, such as lb1 = { address = "
+                        "\"203.0.113.7\", roles = [\"lb\"] }"});
       return;
     }
   }
 
   void has_backends() {
-    if (!balanced() || has_role(site_, Role::kWeb) || !site_.lb_backends.empty()) return;
+    if (!balanced() || has_role(site_, Role::kWeb) || findings_.set("lb.backends")) return;
     for (const Server& server : site_.servers) {
       const std::string path = "servers." + server.name + ".roles";
       if (!has_role(server, Role::kLb) || findings_.known(path) == nullptr) continue;
       return findings_.report_value("E022", path, "nobody is behind the load balancer",
-                                    "no server has the role `web`, and there is no [lb.backends]");
+                                    "no server has the role `web`, and there is no [lb.backends]",
+                                    {"fix: add servers to [servers] with roles = [\"web\"]",
+                                     "fix: or add those that Terrace does not run to [lb.backends]"});
     }
   }
 
@@ -112,17 +118,43 @@ class LbRules {
                          "there is no limit that it would exceed");
   }
 
+  void proxies_are_not_everyone() {
+    for (size_t i = 0; i < site_.lb.proxy_from.size(); ++i) {
+      const auto network = net::Network::parse(site_.lb.proxy_from[i]);
+      const config::Origin* origin = findings_.known(fmt::format("lb.proxy_from.{}", i));
+      if (!network || origin == nullptr) continue;
+      if (network->prefix > 0 && !(network->ip.is_v4() && network->prefix == 96)) continue;
+      findings_.warn("W001", origin->value, "`lb.proxy_from` believes everyone",
+                     "any visitor can claim any address",
+                     {"fix: name the networks of the proxies in front of this site"});
+    }
+  }
+
   void pool_fits(const LbPool& pool) {
     const std::string at = "lb.pools." + pool.name;
     settings_fit(at, pool.settings);
+    hash_fits_tcp(at, pool);
     takes_something(at, pool);
     for (size_t i = 0; i < pool.servers.size(); ++i)
       member_exists(fmt::format("{}.servers.{}", at, i), pool, i);
   }
 
+  void hash_fits_tcp(const std::string& at, const LbPool& pool) {
+    const bool by_hash = pool.settings.balance == Balance::kConsistentHash;
+    if (pool.tcp.empty() || !by_hash || findings_.known(at + ".balance") == nullptr) return;
+    findings_.report_value("E023", at + ".balance",
+                           fmt::format("pool `{}` has `tcp`, and `balance` = \"consistent-hash\"", pool.name),
+                           "connections of any protocol have neither headers nor cookies",
+                           {"fix: balance = \"ip-hash\" keeps an address of a client with its server"});
+  }
+
   void takes_something(const std::string& at, const LbPool& pool) {
-    const auto set = [&](const char* key) { return findings_.set(at + "." + key); };
-    if (!set("hosts") && !set("paths") && !set("tcp"))
+    // A list that was refused holds something, too.
+    const auto nothing = [&](const char* key, const std::vector<std::string>& list) {
+      const std::string path = at + "." + key;
+      return list.empty() && (!findings_.set(path) || findings_.known(path) != nullptr);
+    };
+    if (nothing("hosts", pool.hosts) && nothing("paths", pool.paths) && nothing("tcp", pool.tcp))
       return findings_.report_key("E022", at,
                                   fmt::format("pool `{}` needs `hosts`, `paths` or `tcp`", pool.name),
                                   "no request would go there");
@@ -182,6 +214,9 @@ class LbRules {
 
 }  // namespace
 
-void check_lb_rules(const Site& site, Findings& findings) { LbRules(site, findings).check(); }
+void check_lb_rules(const Site& site, Findings& findings) {
+  LbRules(site, findings).check();
+  check_lb_backend_rules(site, findings);
+}
 
 }  // namespace terrace::topology

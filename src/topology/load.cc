@@ -44,7 +44,9 @@ void fill_pool(LbPool& pool, const PoolSettings& general, const Origins& origins
     return origins.find("lb.pools." + pool.name + "." + key) != nullptr;
   };
   PoolSettings& own = pool.settings;
-  if (!set("balance")) own.balance = general.balance;
+  // What a pool of connections has no header and no cookie for goes round.
+  const bool has_hash = pool.tcp.empty() || general.balance != Balance::kConsistentHash;
+  if (!set("balance") && has_hash) own.balance = general.balance;
   if (!set("hash") && own.balance == Balance::kConsistentHash) own.hash = general.hash;
   if (!set("mode")) own.mode = general.mode;
   if (!set("return")) own.returns = general.returns;
@@ -56,7 +58,12 @@ void fill_lb(Site& site, const Origins& origins, bool set_run) {
   constexpr std::chrono::seconds kLater{5};  // so that the web server's own answer comes first
   if (!has_role(site, Role::kLb)) return;
   if (origins.find("lb.check") == nullptr) site.lb.pool.check = set_run ? site.app.health : "/";
-  if (origins.find("lb.try_timeout") == nullptr) site.lb.try_timeout = site.app.response_timeout + kLater;
+  const bool limited = origins.find("lb.total_timeout") != nullptr;
+  if (origins.find("lb.try_timeout") == nullptr) {
+    site.lb.try_timeout = site.app.response_timeout + kLater;
+    if (limited) site.lb.try_timeout = std::min(site.lb.try_timeout, site.lb.total_timeout);
+  }
+  if (!limited) site.lb.total_timeout = std::max(site.lb.total_timeout, site.lb.try_timeout);
   for (LbPool& pool : site.lb_pools) fill_pool(pool, site.lb.pool, origins);
 }
 

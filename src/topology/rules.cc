@@ -65,6 +65,8 @@ class Rules : private Findings {
 
   void something_to_serve() {
     if (has_run() || has_files() || set("lb.backends")) return;
+    // lb_rules.h says that nobody is behind it.
+    if (has_role(site_, Role::kLb) && !has_role(site_, Role::kWeb)) return;
     const Origin* table = origins_.find("app") != nullptr ? origins_.find("app") : origins_.find("web");
     report("E020", table != nullptr ? table->key : Span{}, "there is nothing to serve", "",
            {"fix: give [app] a command, such as run = \"npm start\"",
@@ -267,7 +269,7 @@ class Rules : private Findings {
       if (std::ranges::find(server.roles, role) != server.roles.end()) return;
       report_value("E022", path, fmt::format("no server has the role `{}`", word), reason);
     };
-    if (!set("lb.backends")) needs(Role::kWeb, "web", "somebody must answer the visitors");
+    if (!has_role(site_, Role::kLb)) needs(Role::kWeb, "web", "somebody must answer the visitors");
     if (has_run()) needs(Role::kApp, "app", "`app.run` needs it");
     if (has_run() && site_.db.engine == DbEngine::kSqlite)
       needs(Role::kDb, "db", "`db.engine` = \"sqlite\" needs it");
