@@ -33,6 +33,8 @@ void Backends::update(const InstanceUpdate& update) {
     return;
   }
   instance->pool.clear();
+  // Who waits may have somewhere else to go.
+  if (none_serves()) line_.wake(line_.length());
   if (instance->in_flight > 0) return;  // release() ends it
   if (update.state == InstanceState::kDraining) events_.drained(update.slot, update.generation);
   if (update.state == InstanceState::kDown) erase(*instance);
@@ -82,6 +84,13 @@ Instance* Backends::take() {
   return taken;
 }
 
+bool Backends::none_serves() const {
+  const Time now = reactor_.now();
+  return std::ranges::none_of(instances_, [&](const std::unique_ptr<Instance>& one) {
+    return one->state == InstanceState::kUp && !(one->refused && now < one->suspect_until);
+  });
+}
+
 Instance* Backends::best() const {
   const Time now = reactor_.now();
   Instance* best = nullptr;
@@ -114,6 +123,7 @@ void Backends::failed(Instance& instance, bool refused) {
   instance.metrics->failures.add();
   instance.suspect_until = reactor_.now() + kSuspectFor;
   instance.pool.clear();
+  if (none_serves()) line_.wake(line_.length());
   if (instance.failures_unsaid == 1) events_.failed(instance.slot, instance.generation, 0);
 }
 

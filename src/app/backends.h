@@ -115,6 +115,8 @@ class Backends {
   int waiting() const { return line_.length(); }
   ProxyMetrics& metrics() { return metrics_; }
   bool full() const { return line_.full(); }
+  // No instance takes requests, not even one that is only busy.
+  bool none_serves() const;
   const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
 
  private:

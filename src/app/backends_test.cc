@@ -128,6 +128,20 @@ TEST_F(BackendsTest, ForgetNothingWithoutAMark) {
   EXPECT_EQ(backends_.instances().size(), 2u);
 }
 
+TEST_F(BackendsTest, SayWhenNobodyServesAndNotWhenAllAreOnlyBusy) {
+  EXPECT_TRUE(backends_.none_serves());
+  set(1, InstanceState::kStarting);
+  EXPECT_TRUE(backends_.none_serves());
+  set(1, InstanceState::kUp);
+  for (int i = 0; i < 3; ++i) backends_.take();
+  EXPECT_EQ(backends_.take(), nullptr);
+  EXPECT_FALSE(backends_.none_serves());
+  backends_.failed(*backends_.instances()[0], false);
+  EXPECT_FALSE(backends_.none_serves()) << "better than none";
+  backends_.failed(*backends_.instances()[0], true);
+  EXPECT_TRUE(backends_.none_serves());
+}
+
 Task<void> wait_turn(Backends& backends, Time deadline, std::vector<int>& order, int number, int& done) {
   const bool mine = co_await backends.turn(deadline);
   order.push_back(mine ? number : -number);
@@ -142,6 +156,22 @@ TEST_F(BackendsTest, WakeWaitersInTheOrderInWhichTheyCame) {
   EXPECT_EQ(backends_.waiting(), 2);
   set(1, InstanceState::kUp);
   const bool never = false;
+  reactor_->run_until(never, 20ms);
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+TEST_F(BackendsTest, WakeAllWhoWaitWhenTheLastOneIsGone) {
+  set(1, InstanceState::kUp);
+  set(2, InstanceState::kUp);
+  std::vector<int> order;
+  int done = 0;
+  scope_.spawn(wait_turn(backends_, reactor_->now() + 2s, order, 1, done));
+  scope_.spawn(wait_turn(backends_, reactor_->now() + 2s, order, 2, done));
+  const bool never = false;
+  set(1, InstanceState::kDown);
+  reactor_->run_until(never, 20ms);
+  EXPECT_EQ(done, 0);
+  set(2, InstanceState::kDown);
   reactor_->run_until(never, 20ms);
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }

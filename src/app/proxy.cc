@@ -69,7 +69,7 @@ void Proxy::set_options(const ProxyOptions& options) {
 }
 
 Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
-                            std::span<const http::Field> response_fields) {
+                            std::span<const http::Field> response_fields, Without without) {
   Call call{.exchange = exchange, .response_fields = response_fields};
   call.head_buffer = reactor_.buffers().take();
   if (call.head_buffer) {
@@ -85,10 +85,15 @@ Task<Outcome> Proxy::handle(Exchange& exchange, UpstreamContext context,
     co_return call.outcome;
   }
   call.queue_deadline = reactor_.now() + options_.queue_timeout;
+  const bool elsewhere = without == Without::kElsewhere && !exchange.request().has_body();
   bool first_in_line = backends_.waiting() == 0;
   for (int attempts = 0;;) {
     call.instance = first_in_line ? backends_.take() : nullptr;
     if (call.instance == nullptr) {
+      if (elsewhere && backends_.none_serves()) {
+        call.outcome.given_back = true;
+        break;
+      }
       first_in_line = co_await backends_.turn(call.queue_deadline);
       if (first_in_line) continue;
       give_up(call, 503, backends_.full() ? "the queue is full" : "no instance was free in time");

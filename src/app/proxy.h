@@ -16,6 +16,8 @@ namespace terrace::app {
 //   idempotent request without a body whose instance died before it answered.
 // - While no instance can take a request it waits in a bounded queue; at the
 //   deadline the outcome is 503.
+// - With kElsewhere nobody waits for an instance while there is none at all (one that is only
+//   busy is worth waiting for): somebody else has one. Not so with a body, which is read once.
 // - How bodies, answers and tunnels go through: http/relay.h.
 struct ProxyOptions {
   Duration queue_timeout = std::chrono::seconds(10);
@@ -30,12 +32,16 @@ struct ProxyOptions {
 struct Outcome {
   int error_status = 0;
   const char* why = "";
-  std::string instance;  // the name of the last one tried
-  uint32_t release = 0;  // that it was started from
+  std::string instance;     // the name of the last one tried
+  uint32_t release = 0;     // that it was started from
+  bool given_back = false;  // nothing was done for it: kElsewhere
 };
 
 class Proxy {
  public:
+  // What a request does while there is no instance.
+  enum class Without : uint8_t { kWait, kElsewhere };
+
   Proxy(Reactor& reactor, Backends& backends, const ProxyOptions& options)
       : reactor_(reactor), backends_(backends) {
     set_options(options);
@@ -44,7 +50,7 @@ class Proxy {
   void set_options(const ProxyOptions& options);
   // Fields added to every response of the app; they outlive the exchange.
   Task<Outcome> handle(http::Exchange& exchange, http::UpstreamContext context,
-                       std::span<const http::Field> response_fields);
+                       std::span<const http::Field> response_fields, Without without = Without::kWait);
 
  private:
   struct Call;

@@ -21,7 +21,11 @@ class Front final : public http::Handler, public InstanceEvents {
         proxy_(reactor, backends_, options) {}
   Task<void> handle(http::Exchange& exchange) override {
     const http::UpstreamContext context{.peer = exchange.peer(), .scheme = "http", .request_id = "id"};
-    const Outcome outcome = co_await proxy_.handle(exchange, context, {});
+    const Outcome outcome = co_await proxy_.handle(exchange, context, {}, without);
+    if (outcome.given_back) {
+      (void)co_await exchange.respond({}, "elsewhere");
+      co_return;
+    }
     if (outcome.error_status == 0) co_return;
     http::ResponseHead head;
     head.status = outcome.error_status;
@@ -33,6 +37,7 @@ class Front final : public http::Handler, public InstanceEvents {
   void failed(uint32_t, uint32_t, uint32_t) override { ++failures; }
   Backends& backends() { return backends_; }
   std::atomic<int> failures{0};
+  std::atomic<Proxy::Without> without{Proxy::Without::kWait};
 
  private:
   Backends backends_;
@@ -241,6 +246,19 @@ TEST_F(ProxyTest, WaitsForAnInstanceAndSays503AtTheLimit) {
   client.send(kGet);
   add(1, instance.port);
   EXPECT_TRUE(client.read_until("ok").ends_with("ok")) << "held until an instance came";
+}
+
+TEST_F(ProxyTest, GivesARequestBackThatSomebodyElseCanHaveWhileThereIsNoInstance) {
+  front_->without = Proxy::Without::kElsewhere;
+  EXPECT_TRUE(ask(kGet).ends_with("elsewhere"));
+  add(1, FreePort().port);
+  EXPECT_TRUE(ask(kGet).ends_with("elsewhere")) << "it refuses";
+}
+
+TEST_F(ProxyTest, WaitsForAnInstanceWithABodyThatCanBeReadOnce) {
+  front_->without = Proxy::Without::kElsewhere;
+  const std::string answer = ask("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
 }
 
 TEST_F(ProxyTest, ASilentInstanceIsA504) {

@@ -73,6 +73,9 @@ class Exchange {
   virtual Task<Result<void>> respond(const ResponseHead& head, std::string_view body) = 0;
   // Breaks the connection off so that the client sees an error and not an end.
   virtual void abort() = 0;
+  // Nothing was done for this request, and the client can take it somewhere else: tells it so
+  // (RFC 9113 section 8.7). False where that cannot be said; then it is still to be answered.
+  virtual bool give_back() { return false; }
   // Whoever waits in this exchange gets kCancelled; the connection closes afterwards.
   virtual void cancel() = 0;
   // Nobody wants the rest of the request body: a waiting read_body() fails, and the

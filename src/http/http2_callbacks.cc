@@ -149,6 +149,10 @@ struct Http2Session::Callbacks {
     const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_SETTINGS) self.greeted_ = true;
     if (frame->hd.type == NGHTTP2_GOAWAY) self.draining_ = true;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+      Http2Stream* stream = stream_of(session, frame->hd.stream_id);
+      if (stream != nullptr) stream->peer_reset_ = true;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     if (frame->hd.type == NGHTTP2_HEADERS) self.head_since_.reset();
     Http2Stream* stream = stream_of(session, frame->hd.stream_id);

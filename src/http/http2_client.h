@@ -97,6 +97,8 @@ class Http2ClientRequest final : public Http2Stream, public Cancellable {
   // The server has said that it did nothing for it, or never heard of it: it may be sent
   // again, whatever its method (RFC 9113 section 8.7).
   bool unprocessed() const { return (failure_ && failure_->code == Code::kUnavailable) || !head_sent_; }
+  // The same of this request alone: the server goes on, but has nobody who would answer it.
+  bool refused() const { return peer_reset_ && unprocessed(); }
   // Whoever waits gets kCancelled; the server is told. Nothing to one that has failed.
   void cancel() override;
   bool cancelled() const { return cancelled_; }

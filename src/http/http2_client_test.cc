@@ -41,6 +41,7 @@ struct Asked {
   std::string type;
   std::string body_framing;
   bool unprocessed = false;
+  bool refused = false;
   bool done = false;
 };
 
@@ -85,6 +86,7 @@ class Http2ClientTest : public testing::Test {
     const Result<void> gone = co_await exchange(request, head, asked);
     if (!gone) asked.error = gone.error();
     asked.unprocessed = request.unprocessed();
+    asked.refused = request.refused();
     asked.done = true;
     ++done_;
     all_done_ = done_ == expected_;
@@ -319,6 +321,16 @@ TEST_F(Http2HopTest, IsToldWhenTheServerDrains) {
   const Asked late = ask_one({});
   EXPECT_EQ(late.error->code, Code::kUnavailable);
   EXPECT_TRUE(late.unprocessed);
+  EXPECT_FALSE(late.refused);
+}
+
+TEST_F(Http2HopTest, IsGivenBackWhatTheServerHasNobodyForAndGoesOn) {
+  const Asked asked = ask_one({.target = "/elsewhere"});
+  EXPECT_EQ(asked.error->code, Code::kUnavailable);
+  EXPECT_TRUE(asked.unprocessed);
+  EXPECT_TRUE(asked.refused);
+  EXPECT_TRUE(connection_.takes_requests());
+  EXPECT_FALSE(ask_one({}).error);
 }
 
 TEST_F(Http2HopTest, DrainsItself) {
@@ -437,6 +449,7 @@ TEST_F(Http2HostileServerTest, SoMayOneThatGoawayLeavesOut) {
   const Asked asked = ask_server_that_says(frame(kGoaway, 0, 0, number(0, 4) + number(0, 4)));
   EXPECT_EQ(asked.error->code, Code::kUnavailable);
   EXPECT_TRUE(asked.unprocessed);
+  EXPECT_FALSE(asked.refused) << "the whole connection is";
 }
 
 TEST_F(Http2HostileServerTest, WhatIsPushedEndsTheConnection) {

@@ -271,6 +271,13 @@ void Http2Exchange::abort() {
   writable_.notify();
 }
 
+bool Http2Exchange::give_back() {
+  if (begun_ || broken_ || received_ != 0 || !attached()) return false;
+  broken_ = true;
+  detach(Reset::kRefused);
+  return true;
+}
+
 void Http2Exchange::cancel() {
   cancelled_ = broken_ = true;
   detach(Reset::kCancel);

@@ -43,6 +43,7 @@ class Http2Exchange final : public Exchange, public Http2Stream {
   Task<Result<void>> finish() override { return write_part({}, true); }
   Task<Result<void>> respond(const ResponseHead& head, std::string_view body) override;
   void abort() override;
+  bool give_back() override;
   void cancel() override;
   void stop_reading() override;
   bool client_ended() const override { return !attached(); }

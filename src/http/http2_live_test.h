@@ -27,6 +27,7 @@ class Http2Echo final : public Handler {
       ++hung;
       co_return;
     }
+    if (request.path == "/elsewhere" && exchange.give_back()) co_return;
     if (request.path == "/unread") {
       ResponseHead head;
       (void)co_await exchange.respond(head, "not read");

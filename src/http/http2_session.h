@@ -120,6 +120,7 @@ class Http2Stream {
   bool head_sent_ = false;  // the head has left
   bool last_ = false;
   bool end_sent_ = false;
+  bool peer_reset_ = false;  // the peer has given up this stream, and not only the connection
 
  private:
   struct Source;

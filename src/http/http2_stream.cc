@@ -117,7 +117,7 @@ void Http2Stream::reset_state() {
   id_ = 0;
   failure_.reset();
   body_.clear();
-  head_done_ = remote_ended_ = head_sent_ = last_ = end_sent_ = false;
+  head_done_ = remote_ended_ = head_sent_ = last_ = end_sent_ = peer_reset_ = false;
   taken_ = 0;
   out_ = {};
   file_ = -1;

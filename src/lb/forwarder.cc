@@ -175,7 +175,11 @@ Task<Forwarder::Next> Forwarder::attempt(Call& call) {
 }
 
 Task<Forwarder::Next> Forwarder::over_nothing(Call& call) {
-  co_await own_.serve_here(call.exchange, call.context, call.added());
+  BackendSet others = call.tried;
+  others.add(call.place.position);
+  const bool elsewhere = call.pool.dispatch.balancer().any_untried(others);
+  const bool served = co_await own_.serve_here(call.exchange, call.context, call.added(), elsewhere);
+  if (!served) co_return refused(call, {.code = Code::kUnavailable, .text = "the app has no instance"});
   const int status = call.exchange.status();
   call.seen = {.kind = status != 0 ? Kind::kAnswered : Kind::kGivenUp,
                .status = status,
@@ -198,6 +202,8 @@ Task<Forwarder::Next> Forwarder::over_hop(Call& call, Hop& hop) {
   const RelayEnd end = co_await relay.run();
   call.perhaps_processed = !stream.unprocessed();
   const Next next = end_of(call, end, relay);
+  if (next == Next::kFailed && stream.refused() && !call.body_gone)
+    co_return refused(call, {.code = Code::kUnavailable, .text = "the server has no instance of the app"});
   // It goes away on purpose, and has said so: no reason to think ill of it.
   if (next == Next::kFailed && !call.perhaps_processed) call.seen = {.kind = Kind::kGivenUp};
   co_return next;

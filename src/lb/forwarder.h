@@ -33,9 +33,10 @@ class OwnServer {
  public:
   virtual ~OwnServer() = default;
   // Answers as it would without a load balancer.
-  // `added`: fields for the answer, besides its own.
-  virtual Task<void> serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
-                                std::span<const http::Field> added) = 0;
+  // `added`: fields for the answer, besides its own. `elsewhere`: another backend may have
+  // it instead. Then false, with nothing answered, where the app has no instance here.
+  virtual Task<bool> serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
+                                std::span<const http::Field> added, bool elsewhere) = 0;
 };
 
 // Written by the core, read by any thread.
@@ -50,8 +51,8 @@ struct ForwardMetrics {
 // A load balancer's way of a request, on one core: the client's limits, the pool, a backend,
 // one more if that failed and it can do no harm (retry.h), and the answer back.
 //
-// - A backend that cannot be reached got nothing: another one is tried, as often as there
-//   are backends, until `queue_timeout`.
+// - A backend that cannot be reached got nothing, and a web server of ours whose app has no
+//   instance gives the request back: another one is tried, until `queue_timeout`.
 // - What was sent is sent once more only if it is idempotent, with all of it still to send,
 //   nothing answered, and the budget of retries not used up; or if the backend has said that
 //   it did not look at it (RFC 9113 section 8.7).

@@ -57,9 +57,10 @@ class Front final : public http::Handler, public OwnServer, PoolEvents {
     head.status = outcome.error_status;
     (void)co_await exchange.respond(head, outcome.why);
   }
-  Task<void> serve_here(http::Exchange& exchange, const http::UpstreamContext&,
-                        std::span<const http::Field>) override {
+  Task<bool> serve_here(http::Exchange& exchange, const http::UpstreamContext&, std::span<const http::Field>,
+                        bool) override {
     (void)co_await exchange.respond({}, "here");
+    co_return true;
   }
   void refused(int, const char*, const net::Peer&) override {}
   std::string_view error_page(int) override { return "refused"; }

@@ -175,8 +175,8 @@ class Core final : public http::Handler,
   bool balances_for(http::Exchange& exchange) const;
   Task<lb::Forwarded> forward(http::Exchange& exchange, std::string_view request_id);
   Task<void> respond_unserved(http::Exchange& exchange, const lb::Forwarded& outcome);
-  Task<void> serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
-                        std::span<const http::Field> added) override;
+  Task<bool> serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
+                        std::span<const http::Field> added, bool elsewhere) override;
 
   Reactor& reactor_;
   CoreEvents& events_;

@@ -143,17 +143,20 @@ Task<void> Core::respond_unserved(http::Exchange& exchange, const lb::Forwarded&
 }
 
 // This server is one of its own backends.
-Task<void> Core::serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
-                            std::span<const http::Field> added) {
+Task<bool> Core::serve_here(http::Exchange& exchange, const http::UpstreamContext& context,
+                            std::span<const http::Field> added, bool elsewhere) {
   web::FileServer& files = *site_->files;
   const web::FileServer::Use use = files.use();
   const web::Served served = co_await files.serve(exchange);
-  if (served != web::Served::kNotMine) co_return;
+  if (served != web::Served::kNotMine) co_return true;
   http::Fields extra;
   for (const http::Field& field : files.extra_fields()) extra.add(field);
   for (const http::Field& field : added) extra.add(field);
-  const app::Outcome outcome = co_await proxy_.handle(exchange, context, {extra.begin(), extra.end()});
+  using Without = app::Proxy::Without;
+  const app::Outcome outcome = co_await proxy_.handle(exchange, context, {extra.begin(), extra.end()},
+                                                      elsewhere ? Without::kElsewhere : Without::kWait);
   if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
+  co_return !outcome.given_back;
 }
 
 }  // namespace terrace::program

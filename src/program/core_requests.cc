@@ -65,15 +65,18 @@ Task<void> Core::answer(http::Exchange& exchange, Way way) {
   }
   if (served == web::Served::kNotMine) {
     outcome = co_await ask_app(exchange, way, files.extra_fields(), id);
+    if (outcome.given_back && !exchange.give_back()) outcome.error_status = 503;
     if (outcome.error_status != 0) co_await files.respond_error(exchange, outcome.error_status);
   }
   // An instance may be of another one: it drains, or the switch came while this waited.
   const std::string_view by = backend ? std::string_view(backend->name) : outcome.instance;
   if (by.empty()) outcome.release = release;
+  // It is the load balancer's again, which says what becomes of it.
+  const bool given_back = outcome.given_back && outcome.error_status == 0;
   const bool by_app = served == web::Served::kNotMine && outcome.error_status == 0;
   const monitor::ServedFrom from =
       by_backend ? monitor::ServedFrom::kBackend : served_from(exchange.status(), by_app);
-  record(exchange, way, {.from = from, .by = by, .release = outcome.release}, id);
+  if (!given_back) record(exchange, way, {.from = from, .by = by, .release = outcome.release}, id);
   metrics_.requests.in_flight.subtract();
 }
 
@@ -86,7 +89,8 @@ Task<app::Outcome> Core::ask_app(http::Exchange& exchange, Way way, std::span<co
                                       .request_id = request_id,
                                       .trusted = hop || trusted(exchange.peer()),
                                       .relayed = hop};
-  return proxy_.handle(exchange, context, extra);
+  using Without = app::Proxy::Without;
+  return proxy_.handle(exchange, context, extra, hop ? Without::kElsewhere : Without::kWait);
 }
 
 bool Core::trusted(const net::Peer& peer) const {

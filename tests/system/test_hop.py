@@ -367,6 +367,26 @@ def test_websockets_stay_open_while_their_servers_are_drained_upgraded_and_reloa
             assert all(echoes(tunnel, words.encode()) for tunnel in tunnels), words
 
 
+def test_a_web_server_without_its_application_gives_requests_back(served):
+    with through(served, rate=100, clients=8) as visitors:
+        for _ in range(6):
+            wait_until(lambda: served["web1"].find("recorder.py"), "an instance on web1", SECONDS)
+            for one in served["web1"].find("recorder.py"):
+                os.kill(one.pid, signal.SIGKILL)
+            visitors.until(50)
+    print(visitors.result)
+    assert not visitors.result.failures, visitors.result
+    assert visitors.result.slowest < 1.5, "nobody has waited for an instance of web1"
+
+
+def test_a_request_waits_for_an_application_that_no_server_has(served):
+    through(served)
+    for name in ("web1", "web2"):
+        for one in served[name].find("recorder.py"):
+            os.kill(one.pid, signal.SIGKILL)
+    assert served["lb1"].get("/").status == 200
+
+
 def test_a_web_server_is_upgraded_and_no_visitor_notices(served):
     with through(served, rate=200, clients=8) as visitors:
         for _ in range(2):
