@@ -1,11 +1,18 @@
 // The worker: the data plane. Its main thread reads the records of the supervisor
 // and the controller and passes them on to the cores, one thread each.
+//
+// The key of the hop is in its memory, so it is not dumpable (PR_SET_DUMPABLE(2const)): no core
+// file holds the key, and no other process of the same user reads it by /proc/PID/mem or ptrace(2):
+// not the controller, nor, where nobody is root, the application. The price is that a crash leaves
+// no core file; root may still attach a debugger. What the worker reads of itself (/proc/self/stat,
+// /proc/self/fd) is open to it all the same, and no other process of ours looks into it.
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -653,6 +660,7 @@ int Worker::run() {
 int run_worker(int argc, char** argv) {
   own_process_title(argc, argv);
   set_process_title("terrace: worker");
+  (void)::prctl(PR_SET_DUMPABLE, 0);
   return Worker().run();
 }
 

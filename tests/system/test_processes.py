@@ -151,6 +151,32 @@ def test_as_root_only_the_supervisor_keeps_privileges(make_site):
     assert status_fields(site.find("terrace: worker")[0].pid)["Seccomp"] == "2"
 
 
+READS_MEMORY = """
+import os, sys
+os.setgroups([]), os.setgid(int(sys.argv[2])), os.setuid(int(sys.argv[2]))
+for name in ("mem", "environ"):
+    try:
+        open("/proc/%s/%s" % (sys.argv[1], name), "rb").read(1)
+    except PermissionError:
+        continue
+    sys.exit(name + " is open")
+"""
+
+
+@needs_root
+def test_no_process_of_the_same_user_reads_what_the_worker_holds(make_site):
+    site = make_site()
+    worker = site.find("terrace: worker")[0].pid
+    user = int(status_fields(worker)["Uid"].split()[0])
+    assert user != 0
+    for name in ("mem", "environ", "maps"):
+        assert os.stat("/proc/%d/%s" % (worker, name)).st_uid == 0
+    done = subprocess.run(["/usr/bin/python3", "-c", READS_MEMORY, str(worker), str(user)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert site.metrics()["process_open_fds"] > 5  # it still sees its own
+
+
+
 def test_the_worker_does_not_know_the_environment(make_site):
     site = make_site(environment={"SITE_SECRET": "hunter2"})
     worker = site.find("terrace: worker")[0].pid
