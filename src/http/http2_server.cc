@@ -9,6 +9,8 @@ namespace {
 constexpr size_t kExchangesKept = 1024;
 // Log lines about refused peers, per second; more are counted.
 constexpr int kRefusalLinesMax = 10;
+// How often it is said that handshakes which do not end are given up for others.
+constexpr Duration kCrowdedOutLine = std::chrono::seconds(60);
 
 }  // namespace
 
@@ -42,8 +44,12 @@ Http2Stream* Http2Connection::stream_begins() {
 
 Task<Result<void>> Http2Connection::encrypt() {
   if (!server_.tls_) co_return Result<void>();
-  const Time deadline = reactor().now() + limits().head_timeout;
+  from = peer_.ip;
+  expected = server_.admission_ != nullptr && server_.admission_->expects(from);
+  server_.handshakes_.add(*this);
+  const Time deadline = reactor().now() + server_.limits().handshake_timeout;
   const Result<void> encrypted = co_await stream().start_tls(server_.tls_, {}, deadline);
+  server_.handshakes_.remove(*this);
   co_return encrypted ? admit() : encrypted;
 }
 
@@ -55,11 +61,17 @@ Result<void> Http2Connection::admit() {
 
 Task<void> Http2Connection::serve() {
   const Result<void> encrypted = co_await encrypt();
+  if (!encrypted && crowded_out) {
+    server_.note_crowded_out(peer_);
+    co_return;
+  }
   if (!encrypted) {
     server_.say_refused(peer_, encrypted.error());
     co_return;
   }
+  ++server_.spoken_with_;
   const Result<void> ended = co_await converse();
+  --server_.spoken_with_;
   const bool broken = !ended && (ended.error().code == Code::kInvalid || ended.error().code == Code::kLimit);
   if (broken) {
     server_.metrics_.broken.add();
@@ -113,13 +125,19 @@ void Http2Connection::give_back(Http2Exchange& exchange) {
 
 Http2Server::Http2Server(Reactor& reactor, Handler& handler, const Limits& limits, const Log& log)
     : reactor_(reactor), handler_(handler), limits_(limits), log_(log) {
+  handshakes_.set_limits(limits.handshakes);
   exchanges_.reserve(kExchangesKept);
 }
 
 Http2Server::~Http2Server() = default;
 
+void Http2Server::set_limits(const Limits& limits) {
+  limits_ = limits;
+  handshakes_.set_limits(limits.handshakes);
+}
+
 void Http2Server::accepted(Descriptor socket, const net::Peer& peer) {
-  if (connections_ >= limits_.exchange.connections_max || draining_) {
+  if (spoken_with_ >= limits_.exchange.connections_max || draining_) {
     metrics_.connections_refused.add();
     return;
   }
@@ -153,6 +171,19 @@ void Http2Server::say_refused(const net::Peer& peer, const Error& why) {
   if (++refusals_ > kRefusalLinesMax) return;
   char from[64];
   log_.warning("a connection was refused", {{"from", peer.ip.print(from)}, {"why", describe(why)}});
+}
+
+void Http2Server::note_crowded_out(const net::Peer& peer) {
+  metrics_.connections_refused.add();
+  metrics_.handshakes_crowded_out.add();
+  const Time now = reactor_.now();
+  if (crowded_out_said_ > 0 && now - crowded_out_said_at_ < kCrowdedOutLine) return;
+  const uint64_t count = metrics_.handshakes_crowded_out.get() - crowded_out_said_;
+  crowded_out_said_ += count;
+  crowded_out_said_at_ = now;
+  char from[64];
+  log_.warning("too many handshakes do not end; the oldest are given up for others",
+               {{"from", peer.ip.print(from)}, {"count", static_cast<int64_t>(count)}});
 }
 
 void Http2Server::admit_again() {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/date.h"
+#include "http/handshakes.h"
 #include "http/http2_exchange.h"
 #include "http/server.h"
 #include "net/listener.h"
@@ -22,7 +23,8 @@ namespace terrace::http {
 // The server side of HTTP/2 (RFC 9113, prior knowledge) on one core: connections in,
 // one exchange per stream to the Handler that serves HTTP/1 too. Of ServerLimits the
 // times and sizes of bodies, and connections_max, hold for each stream as they do for
-// an exchange of HTTP/1; of the connection, Http2Limits.
+// an exchange of HTTP/1; of the connection, Http2Limits. Handshakes of TLS that have not
+// ended have limits of their own (handshakes.h): strangers cannot use up connections_max.
 //
 // An exchange runs from its head to the end of its handler. Twice as many run as streams
 // may be open, those included whose stream was reset: resetting makes no room for more.
@@ -35,12 +37,14 @@ class Http2Admission {
   // Why a peer with this certificate (DER; empty: none) is refused, in a literal for the
   // log; null: it is let in. Must not wait.
   virtual const char* refusal_of(std::string_view certificate_der) = 0;
+  // Handshakes from there are not ended for those of others.
+  virtual bool expects(const net::Ip& from) const = 0;
 
  protected:
   ~Http2Admission() = default;
 };
 
-class Http2Connection final : public Http2Session {
+class Http2Connection final : public Http2Session, Handshake {
  public:
   Http2Connection(Http2Server& server, const net::Peer& peer);
   ~Http2Connection() override;
@@ -57,6 +61,7 @@ class Http2Connection final : public Http2Session {
   friend class Http2Exchange;
   Http2Stream* stream_begins() override;
   void input_read() override;
+  void crowd_out() override { cancel(); }
   Task<Result<void>> encrypt();
   Result<void> admit();
   Task<void> run(Http2Exchange& exchange);
@@ -78,12 +83,16 @@ class Http2Server final : public net::Acceptor {
     Counter connections;
     Gauge connections_open;
     Counter connections_refused;
-    Counter broken;  // connections that ended for what the peer did
+    Counter handshakes_crowded_out;  // among the refused: too many had not ended
+    Counter broken;                  // connections that ended for what the peer did
     Counter exchanges;
   };
   struct Limits {
     ServerLimits exchange;
     Http2Limits connection;
+    // From when a connection is taken until who comes is known; not part of connections_max.
+    Duration handshake_timeout = std::chrono::seconds(3);
+    Handshakes::Limits handshakes;
   };
 
   Http2Server(Reactor& reactor, Handler& handler, const Limits& limits, const Log& log);
@@ -98,7 +107,7 @@ class Http2Server final : public net::Acceptor {
   // It may decide otherwise from now on: connections end at once whose peer it refuses.
   void admit_again();
   // For connections from now on.
-  void set_limits(const Limits& limits) { limits_ = limits; }
+  void set_limits(const Limits& limits);
   void accepted(Descriptor socket, const net::Peer& peer) override;
   // While set, each connection ends with its last stream and is told so at once (GOAWAY),
   // new ones included: who asks again shall find another server.
@@ -138,6 +147,7 @@ class Http2Server final : public net::Acceptor {
   void drain_connections();
   void give_up_all();
   void say_refused(const net::Peer& peer, const Error& why);
+  void note_crowded_out(const net::Peer& peer);
 
   Reactor& reactor_;
   Handler& handler_;
@@ -149,9 +159,13 @@ class Http2Server final : public net::Acceptor {
   Metrics metrics_;
   Http2Connection* first_ = nullptr;
   int connections_ = 0;
+  int spoken_with_ = 0;  // of them, whose handshake has ended
   bool closing_ = false;
   bool draining_ = false;
   std::vector<std::coroutine_handle<>> waiting_;  // for the end of a drain
+  Handshakes handshakes_;
+  uint64_t crowded_out_said_ = 0;
+  Time crowded_out_said_at_;
   Time refusals_since_;
   int refusals_ = 0;  // since then
   DrainLimit drain_limit_{*this};

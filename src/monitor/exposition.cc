@@ -157,6 +157,8 @@ void write_http(Exposition& page, const RequestTotals& totals) {
           totals.connections_accepted);
   counter(page, "terrace_http_connections_refused_total", "Connections closed at once because of the limit.",
           totals.connections_refused);
+  counter(page, "terrace_hop_handshakes_crowded_out_total",
+          "Handshakes of the hop given up because too many had not ended.", totals.handshakes_crowded_out);
   counter(page, "terrace_http_bytes_received_total", "Bytes of request bodies from clients.",
           totals.bytes_received);
   counter(page, "terrace_http_bytes_sent_total", "Bytes of response bodies to clients.", totals.bytes_sent);

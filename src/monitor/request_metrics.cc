@@ -34,6 +34,7 @@ void RequestTotals::add(const RequestMetrics& core) {
   connections += core.connections.get();
   connections_accepted += core.connections_accepted.get();
   connections_refused += core.connections_refused.get();
+  handshakes_crowded_out += core.handshakes_crowded_out.get();
   bytes_received += core.bytes_received.get();
   bytes_sent += core.bytes_sent.get();
   tunnels += core.tunnels.get();

@@ -48,6 +48,7 @@ struct RequestMetrics {
   Gauge connections;   // open, from clients
   Counter connections_accepted;
   Counter connections_refused;                        // closed at once: connections_max reached
+  Counter handshakes_crowded_out;                     // among them, of the hop: too many had not ended
   Counter bytes_received;                             // of bodies, from clients
   Counter bytes_sent;                                 // of bodies, towards clients
   std::array<Counter, kRefusedPlaces> heads_refused;  // by refused_place()
@@ -92,6 +93,7 @@ struct RequestTotals {
   int64_t connections = 0;
   uint64_t connections_accepted = 0;
   uint64_t connections_refused = 0;
+  uint64_t handshakes_crowded_out = 0;
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;
   std::array<uint64_t, kRefusedPlaces> heads_refused{};

@@ -302,6 +302,7 @@ void Core::copy_counters() {
   requests.retries.add(proxy.retries.get() - requests.retries.get());
   sum(requests.tunnels, proxy.tunnels, forwarder.tunnels);
   const auto copy = [](Counter& into, const Counter& from) { into.add(from.get() - into.get()); };
+  copy(requests.handshakes_crowded_out, hop.handshakes_crowded_out);
   copy(requests.backend_retries, forwarder.retries);
   copy(requests.backend_failures, forwarder.failed);
   copy(requests.clients_limited, forwarder.client_limited);

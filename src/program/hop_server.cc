@@ -42,6 +42,11 @@ void HopServer::use_credentials(std::shared_ptr<const HopCredentials> credential
 
 void HopServer::use_site(std::shared_ptr<const topology::Site> site) {
   site_ = std::move(site);
+  load_balancers_.clear();
+  for (const topology::Server& server : site_->servers) {
+    const Result<net::Ip> ip = net::Ip::parse(server.address);
+    if (ip && has_role(server, topology::Role::kLb)) load_balancers_.push_back(*ip);
+  }
   server_.admit_again();
 }
 
@@ -66,6 +71,11 @@ const char* HopServer::refusal_of(std::string_view certificate_der) {
   const auto server = std::ranges::find(site_->servers, identity->server, &topology::Server::name);
   if (server == site_->servers.end()) return text_of(Reason::kNotListed);
   return has_role(*server, topology::Role::kLb) ? nullptr : text_of(Reason::kRoleNotListed);
+}
+
+// A load balancer that comes from another address counts as a stranger until it has shown itself.
+bool HopServer::expects(const net::Ip& from) const {
+  return std::ranges::find(load_balancers_, from) != load_balancers_.end();
 }
 
 Task<void> HopServer::handle(http::Exchange& exchange) {

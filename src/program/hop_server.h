@@ -5,11 +5,14 @@
 //
 // Who comes must have the role lb in its certificate and in the site file; who has not gets
 // no byte of HTTP/2, and who loses it is cut off. While there are no credentials everybody
-// is closed.
+// is closed. Strangers who reach the address and do not end their handshakes keep no load balancer
+// out: those have a limit and a deadline of their own (http/handshakes.h), and what comes from the
+// address that the site file gives a load balancer is not ended for them.
 
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/http2_server.h"
 #include "program/hop_credentials.h"
@@ -60,12 +63,14 @@ class HopServer final : public net::Acceptor, http::Handler, http::Http2Admissio
   void refused(int status, const char* why, const net::Peer& peer) override;
   std::string_view error_page(int status) override;
   const char* refusal_of(std::string_view certificate_der) override;
+  bool expects(const net::Ip& from) const override;
   Task<void> answer_health(http::Exchange& exchange);
 
   http::Handler& visitors_;
   Owner& owner_;
   std::shared_ptr<const HopCredentials> credentials_;
   std::shared_ptr<const topology::Site> site_;
+  std::vector<net::Ip> load_balancers_;  // their addresses in the site file
   http::Http2Server server_;
 };
 

@@ -20,6 +20,7 @@ from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 from harness import is_listening, wait_until
 from servers import Servers
+from strangers import Strangers
 from test_apply import apply
 from test_proxy import echoes, open_tunnel
 from test_servers import make_servers, secret_of, set_secret  # noqa: F401
@@ -398,3 +399,27 @@ def test_a_web_server_is_upgraded_and_no_visitor_notices(served):
     served["web1"].recorder.forget()
     wait_until(lambda: served["lb1"].get("/").status == 200 and served["web1"].recorder.requests(),
                "visitors on web1", SECONDS)
+
+
+@pytest.mark.parametrize("addresses", [1, 200])
+def test_strangers_that_never_end_their_handshakes_keep_no_load_balancer_out(served, addresses):
+    """They hold more connections than a web server may have, on both, while those of lb1 are cut."""
+    text = served.text.replace("[web]\n", "[web]\nconnections_max = 100\n")
+    assert apply(served, "lb1", text).returncode == 0
+    targets = [(served.addresses[name], HOP) for name in ("web1", "web2")]
+    sources = ["127.99.9.%d" % (1 + number) for number in range(addresses)]
+    with through(served, rate=100, clients=4) as visitors, Strangers(targets, 1200, sources) as strangers:
+        wait_until(lambda: all(crowded_out(served, name) > 300 for name in ("web1", "web2")), "a crowd", SECONDS)
+        visitors.until(100)
+        for name in ("web1", "web2"):
+            served[name].kill("terrace: worker")
+            served[name].recorder.forget()
+            wait_until(lambda: served[name].recorder.requests(), "visitors on %s again" % name, 8)
+    print("%d connections of strangers; %s" % (strangers.opened, visitors.result))
+    assert not visitors.result.failures, visitors.result
+    # Each core of the two workers says so once a minute.
+    assert 1 <= served["web1"].log().count("too many handshakes do not end") <= 2 * os.cpu_count()
+
+
+def crowded_out(servers: Servers, name: str) -> float:
+    return servers[name].metrics()["terrace_hop_handshakes_crowded_out_total"]
