@@ -62,6 +62,18 @@ void Upstreams::set_reach(const Reach& reach) {
   }
 }
 
+Task<void> Upstreams::open_hops(Time deadline) {
+  Scope opening;
+  for (const auto& [name, upstream] : all_) {
+    if (upstream->hop != nullptr) opening.spawn(open_hop(Use(upstream.get()), deadline));
+  }
+  co_await opening.join();
+}
+
+Task<void> Upstreams::open_hop(Use upstream, Time deadline) {
+  (void)co_await upstream->hop->reach(false, deadline);
+}
+
 Upstreams::Use Upstreams::find(std::string_view name) const {
   const auto found = all_.find(name);
   return Use(found != all_.end() ? found->second.get() : nullptr);

@@ -72,6 +72,8 @@ class Upstreams {
   void configure(const std::vector<topology::Pool>& pools, const Reach& reach, Duration drain_limit);
   // Another certificate of ours, or others are trusted.
   void set_reach(const Reach& reach);
+  // A connection to each of our own servers that has none, as far as that works in time.
+  Task<void> open_hops(Time deadline);
   // Empty: there is none (any more).
   Use find(std::string_view name) const;
   // Its checks get no sign of life: requests that have none either wait no longer. Those over
@@ -84,6 +86,7 @@ class Upstreams {
  private:
   void set_up(Upstream& upstream, const topology::PoolMember& member);
   Hop::Options hop_options(const net::Address& address) const;
+  static Task<void> open_hop(Use upstream, Time deadline);
   Task<void> retire(std::unique_ptr<Upstream> upstream, Duration limit);
 
   Reactor& reactor_;

@@ -16,6 +16,9 @@ constexpr int kTicksPerSweep = 10;
 constexpr Duration kIdleAtRetirement = std::chrono::seconds(15);
 // For connections that were being made when their address was given up.
 constexpr Duration kListenerLinger = std::chrono::milliseconds(100);
+// What a worker that follows another one spends on its connections to web servers before it takes
+// visitors; one that does not answer is not waited for any longer.
+constexpr Duration kHopsOpenLimit = std::chrono::seconds(1);
 
 int share(int total, int cores) { return std::max(1, (total + cores - 1) / cores); }
 
@@ -179,15 +182,30 @@ void Core::take_site(std::shared_ptr<const topology::Site> site, const SiteHere&
   apply_limits(*site);
   copy_static_counters();
   static_said_ = {};
+  const bool first = site_ == nullptr;
   std::swap(site_, next);
   hop_.use_site(site);
   if (next) scope_.spawn(retire_site(std::move(next)));
   begin_access_log();
   balance(*site, here);
+  version_ = here.version;
+  if (first && options_.follows && balances_)
+    scope_.spawn(serve_with_hops(here.version));
+  else
+    begin_serving();
+}
+
+void Core::begin_serving() {
   for (const std::unique_ptr<Heard>& heard : listeners_) {
     if (!heard->listener) open_listener(*heard);
   }
-  events_.core_took_site(here.version, false);
+  events_.core_took_site(version_, false);
+}
+
+// The first visitors shall not wait for handshakes: the worker before serves meanwhile.
+Task<void> Core::serve_with_hops(uint32_t version) {
+  co_await upstreams_.open_hops(reactor_.now() + kHopsOpenLimit);
+  if (version_ == version && !stopping_) begin_serving();
 }
 
 // What a load balancer is told that asks whether this web server is well. A worker that ends

@@ -55,6 +55,7 @@ class Core final : public http::Handler,
     size_t index = 0;           // of this core
     topology::Machine machine;  // limits of the site are divided by its cores
     std::string sticky_secret;  // of all cores, for a site that has no other server to share one with
+    bool follows = false;       // another worker has served the site before
   };
   // What any thread may read.
   struct Metrics {
@@ -154,6 +155,8 @@ class Core final : public http::Handler,
   Task<void> close_listener(std::unique_ptr<Heard> heard);
   net::Acceptor& acceptor_of(Heard& heard);
   void open_listener(Heard& heard);
+  void begin_serving();
+  Task<void> serve_with_hops(uint32_t version);
   void apply_limits(const topology::Site& site);
   void begin_access_log();
   void copy_counters();
@@ -184,6 +187,7 @@ class Core final : public http::Handler,
   const Log& log_;
   Metrics metrics_;
   std::unique_ptr<ServedSite> site_;
+  uint32_t version_ = 0;  // of site_
   app::Backends backends_;
   app::Proxy proxy_;
   http::Server server_;

@@ -44,6 +44,9 @@ namespace {
 constexpr size_t kSiteBytesMax = 1 << 20;
 // How long a rotated access log is still written, at most.
 constexpr Duration kLookInterval = std::chrono::milliseconds(500);
+// How long a worker that follows another one waits for its credentials before it serves without:
+// several starts of a member. Until then the one before serves on, if it lives.
+constexpr Duration kCredentialsLimit = std::chrono::seconds(10);
 
 static_assert(kRetireSignal == SIGUSR2);
 
@@ -78,6 +81,10 @@ class Worker final : public CoreEvents {
     std::thread thread;
     std::vector<std::function<void(Core&)>> together;  // not passed on yet
   };
+  struct HeldSite {
+    std::shared_ptr<const topology::Site> site;
+    Core::SiteHere here;
+  };
   // What cores said and the main thread has not handled yet.
   struct DrainedCore {
     size_t core = 0;
@@ -98,6 +105,9 @@ class Worker final : public CoreEvents {
   void take_credentials(const Descriptor& text);
   void handle(Received& message);
   void take_site(Received& message, const Site& record);
+  bool waits_for_credentials(const topology::Site& site) const;
+  void serve_site(const HeldSite& held);
+  void end_wait_for_credentials();
   void update_instance(const InstanceUpdate& record);
   void add_listener(Received& message, const Listener& record);
   void answer_stats(const StatsRequest& request);
@@ -142,6 +152,10 @@ class Worker final : public CoreEvents {
   bool stopping_ = false;
   bool supervisor_gone_ = false;
   certificates::Revocations revoked_;  // that the member has said
+  bool has_credentials_ = false;
+  bool serves_ = false;                // the cores have a site
+  std::optional<HeldSite> held_site_;  // until there are credentials, or
+  Time held_until_;
   LogAppender access_log_;
   bool access_log_wanted_ = false;
   int access_log_error_ = 0;  // errno of the last attempt to open it
@@ -312,8 +326,10 @@ bool Worker::start_cores(const Welcome& welcome) {
   constexpr int kStickyBytes = 16;  // twice as many digits
   const std::string sticky_secret = random_secret(kStickyBytes);
   for (int i = 0; i < count; ++i) {
-    const Core::Options options{
-        .index = static_cast<size_t>(i), .machine = machine, .sticky_secret = sticky_secret};
+    const Core::Options options{.index = static_cast<size_t>(i),
+                                .machine = machine,
+                                .sticky_secret = sticky_secret,
+                                .follows = welcome.starts > 1};
     Result<std::unique_ptr<Reactor>> reactor = Reactor::create(clock_, {.buffers_max = buffers_max});
     if (!reactor) {
       log_.error("cannot make a reactor", {{"error", describe(reactor.error())}});
@@ -390,6 +406,8 @@ void Worker::take_credentials(const Descriptor& text) {
   const auto credentials = std::make_shared<const HopCredentials>(*std::move(made));
   for (const CoreThread& one : cores_)
     submit(*one.reactor, [core = one.core.get(), credentials] { core->use_credentials(credentials); });
+  has_credentials_ = true;
+  end_wait_for_credentials();
 }
 
 void Worker::handle(Received& message) {
@@ -493,13 +511,38 @@ void Worker::take_site(Received& message, const Site& record) {
                             .release = record.release,
                             .balances = record.balances != 0,
                             .server = std::string(record.server.view())};
-  on_cores([site = loaded.site, here](Core& core) { core.take_site(site, here); });
+  const HeldSite taken{.site = loaded.site, .here = here};
+  if (!waits_for_credentials(*loaded.site)) return serve_site(taken);
+  if (!held_site_) held_until_ = clock_.now() + kCredentialsLimit;
+  held_site_ = taken;
+}
+
+// Its listeners are closed until the first site is there, and the worker before it goes only when
+// this one serves: without credentials each request would have to wait for them. A site that
+// starts has nothing that serves better, and begins with what it has.
+bool Worker::waits_for_credentials(const topology::Site& site) const {
+  return !serves_ && !has_credentials_ && welcome_.starts > 1 && welcome_.joined != 0 &&
+         has_role(site, topology::Role::kLb);
+}
+
+void Worker::serve_site(const HeldSite& held) {
+  serves_ = true;
+  held_site_.reset();
+  on_cores([held](Core& core) { core.take_site(held.site, held.here); });
+}
+
+void Worker::end_wait_for_credentials() {
+  if (!held_site_) return;
+  if (!has_credentials_)
+    log_.warning("this worker serves without credentials for the traffic between servers: none came in time");
+  const HeldSite held = *std::exchange(held_site_, std::nullopt);
+  serve_site(held);
 }
 
 // ---- the access log ----------------------------------------------------------------
 
 int Worker::wait_milliseconds() const {
-  return access_log_wanted_
+  return access_log_wanted_ || held_site_
              ? static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(kLookInterval).count())
              : -1;
 }
@@ -643,6 +686,7 @@ int Worker::run() {
                       {.fd = member_.get(), .events = POLLIN, .revents = 0}};
     ::poll(waits, std::size(waits), wait_milliseconds());
     if (clock_.now() - access_log_looked_ >= kLookInterval) look_at_access_log();
+    if (held_site_ && clock_.now() >= held_until_) end_wait_for_credentials();
     if (waits[1].revents != 0) pass_on_what_cores_said();
     if (controller_ && waits[2].revents != 0) read_channel(controller_.get(), false);
     if (member_ && waits[4].revents != 0) read_member();

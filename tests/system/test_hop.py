@@ -401,6 +401,45 @@ def test_a_web_server_is_upgraded_and_no_visitor_notices(served):
                "visitors on web1", SECONDS)
 
 
+def longest_gap_of(visitors: Load) -> float:
+    print("longest gap: %.0f ms" % (visitors.result.longest_gap * 1000))
+    return visitors.result.longest_gap
+
+
+def test_the_load_balancer_is_upgraded_and_nobody_waits(served):
+    """The gap that is promised is 0.1 s; on a busy machine it may be three times that."""
+    with through(served, rate=200, clients=8, fresh=True) as visitors:
+        for count in (1, 2):
+            served["lb1"].command("upgrade")
+            wait_until(lambda: status(served, "lb1")["program"]["upgrades"] == count, "the upgrade", SECONDS)
+            visitors.until(200)
+    assert not visitors.result.failures, visitors.result
+    assert longest_gap_of(visitors) < 0.3, visitors.result
+
+
+@pytest.mark.parametrize("name", ["lb1", "web1"])
+def test_a_new_worker_serves_when_it_has_its_credentials(served, name):
+    served[name].command("upgrade")
+    served[name].wait_for_log("the new worker serves")
+    log = served[name].log()
+    log = log[log.index("took over"):]
+    assert "new credentials for the traffic" in log[:log.index("the new worker serves")]
+
+
+def test_a_load_balancer_whose_member_does_not_start_is_upgraded_all_the_same(served):
+    key = served.cluster("lb1") / "server.key"
+    key.write_text("none")
+    with through(served, rate=50, clients=2, fresh=True) as visitors:
+        upgrade = threading.Thread(target=lambda: served["lb1"].command("upgrade", check=False))
+        upgrade.start()
+        served["lb1"].wait_for_log("took over")
+        visitors.until(200)  # four seconds: the worker of before serves on
+    assert not visitors.result.failures, visitors.result
+    served["lb1"].wait_for_log("serves without credentials", SECONDS)
+    served["lb1"].wait_for_log("the new worker serves")
+    upgrade.join()
+
+
 @pytest.mark.parametrize("addresses", [1, 200])
 def test_strangers_that_never_end_their_handshakes_keep_no_load_balancer_out(served, addresses):
     """They hold more connections than a web server may have, on both, while those of lb1 are cut."""
