@@ -29,6 +29,7 @@ constexpr int kConversationsMax = 16;
 constexpr uint32_t kDrainSecondsMax = 3600;
 constexpr milliseconds kStatsPatience{500};
 constexpr milliseconds kStatsPause{4};
+constexpr milliseconds kTakenPatience{1000};
 
 std::string line_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -329,7 +330,13 @@ Task<std::string> Controller::answer_as_one_of_several(std::string line, Convers
     const std::string taken = co_await answer_take_site(conversation, offer);
     co_return taken;
   }
-  if (command == "served") co_return answer_served();
+  if (command == "served") {
+    // A version that is said to be taken holds for the next request.
+    const Time deadline = reactor_.now() + kTakenPatience;
+    while (worker_ && worker_site_ != version_ && !stopping_ && reactor_.now() < deadline)
+      co_await sleep(reactor_, kStatsPause);
+    co_return answer_served();
+  }
   if (command == "pack-release") {
     const std::string packed = co_await answer_pack_release(conversation, number_in(request, "release"));
     co_return packed;
