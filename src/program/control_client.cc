@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -105,6 +106,16 @@ Result<std::string> ask_controller(const std::string& socket, std::string_view l
   Result<ControlQuestion> question = ControlQuestion::ask(socket, line);
   if (!question) return std::unexpected(question.error());
   return question->answer(wait);
+}
+
+Result<std::string> ask_patiently(const std::string& socket, std::string_view line,
+                                  std::chrono::milliseconds wait, std::string_view whom) {
+  Result<ControlQuestion> question = ControlQuestion::ask(socket, line);
+  if (!question) return std::unexpected(question.error());
+  Result<std::string> answer = question->answer(std::min(wait, kSilenceMax));
+  if (answer || answer.error().code != Code::kTimeout || wait <= kSilenceMax) return answer;
+  fmt::print(stderr, "waiting for {} …\n", whom);
+  return question->answer(wait - kSilenceMax);
 }
 
 std::optional<ControlProgress> parse_progress(std::string_view line) {

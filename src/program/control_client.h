@@ -38,6 +38,11 @@ class ControlQuestion {
 Result<std::string> ask_controller(const std::string& socket, std::string_view line,
                                    std::chrono::milliseconds wait);
 
+// The same for a person who waits: after kSilenceMax without an answer standard error says for whom.
+constexpr std::chrono::milliseconds kSilenceMax{2000};
+Result<std::string> ask_patiently(const std::string& socket, std::string_view line,
+                                  std::chrono::milliseconds wait, std::string_view whom);
+
 // What a progress line says (control.h); nothing when `line` is another one.
 struct ControlProgress {
   std::string step;

@@ -18,9 +18,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Longer than the member waits for any server; who waits longer than the first is told why.
+// Longer than the member waits for any server.
 constexpr std::chrono::seconds kServersTimeout{6};
-constexpr std::chrono::seconds kSilenceMax{2};
 
 std::vector<Json> servers_in(const std::string& answer) {
   const Json json = Json::parse(answer, nullptr, false);
@@ -73,22 +72,13 @@ void add_notes(Table& table, const Json& server) {
                            clock_ahead(server) > 0 ? "ahead of" : "behind"));
 }
 
-// Never silent for longer than kSilenceMax.
-Result<std::string> ask_patiently(const std::string& socket) {
-  Result<ControlQuestion> asked = ControlQuestion::ask(socket, R"({"command":"status"})");
-  if (!asked) return std::unexpected(asked.error());
-  Result<std::string> answer = asked->answer(kSilenceMax);
-  if (answer || answer.error().code != Code::kTimeout) return answer;
-  fmt::print(stderr, "waiting for the other servers …\n");
-  return asked->answer(kServersTimeout - kSilenceMax);
-}
-
 }  // namespace
 
 std::optional<std::string> look_at_servers(const std::string& site_path) {
   const std::optional<std::string> socket = find_member(site_path);
   if (!socket) return std::nullopt;
-  const Result<std::string> answer = ask_patiently(*socket);
+  const Result<std::string> answer =
+      ask_patiently(*socket, R"({"command":"status"})", kServersTimeout, "the other servers");
   if (!answer || servers_in(*answer).empty()) return std::nullopt;
   return *answer;
 }

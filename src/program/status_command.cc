@@ -32,7 +32,8 @@ std::optional<double> rate_between(const std::optional<Look>& before, const Look
 
 // Empty when the answer cannot be used; `status` then says how to leave.
 std::optional<Look> look(const CommandLine& line, const std::string& socket, int& status) {
-  Result<std::string> answer = ask_controller(socket, R"({"command":"status"})", kAnswerTimeout);
+  Result<std::string> answer =
+      ask_patiently(socket, R"({"command":"status"})", kAnswerTimeout, "the controller");
   if (!answer) {
     const bool absent = answer.error().code == Code::kNotFound;
     status = complain(describe_control_error(answer.error(), socket), line.json,

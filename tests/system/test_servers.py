@@ -63,6 +63,23 @@ def test_status_says_who_does_not_answer(make_servers):
     servers.wait_until_all_answer("a")
 
 
+def test_status_says_for_whom_it_waits(make_servers):
+    """A server that lives and is slow: its controller does not answer its member."""
+    servers = make_servers("a", "b")
+    controller = servers["b"].find("terrace: controller")[0].pid
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        shown = servers["a"].command("status", check=False)
+        print("status took %.2f s" % (time.monotonic() - began))
+        own = servers["b"].command("status", check=False)
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    assert shown.returncode == 1 and "its controller does not answer" in shown.stdout, shown.stdout
+    assert shown.stderr == "waiting for the other servers …\n"
+    assert own.returncode == 2 and own.stderr.startswith("waiting for the controller …\n"), own.stderr
+
+
 def test_a_token_works_once(make_servers):
     servers = make_servers("a", "b", "c", joined=False)
     token = servers.token("b", "a")
