@@ -8,6 +8,8 @@ import pytest
 from documentation import blocks, links, script
 from harness import BINARY, ROOT
 
+pytestmark = pytest.mark.machine
+
 
 def listed(*patterns: str) -> list[str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]

@@ -9,6 +9,8 @@ import pytest
 from browser import Browser
 from harness import ROOT, STOP_SECONDS, Site
 
+pytestmark = pytest.mark.machine
+
 SCREENSHOTS = ROOT / "build/test/screenshots"
 GUESTBOOK = ROOT / "build/release/guestbook"
 

@@ -15,7 +15,7 @@ from client import Connection
 from harness import BINARY, wait_until
 from lab import Lab, interfaces, settings, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
 TWO = {"web1": ["web"], "web2": ["web"]}
 

@@ -6,7 +6,7 @@ import pytest
 from harness import wait_until
 from lab import Lab, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
 APP = """
 import http.server, os

@@ -6,7 +6,10 @@ import re
 import urllib.parse
 
 from applications import EXAMPLES, copy_tree
+import pytest
 from harness import ROOT, wait_until
+
+pytestmark = pytest.mark.machine
 
 JAR = "/root/cookies"
 TO_THE_SITE = ["--connect-to", "::10.0.0.11:80"]  # curl(1) takes whatever ends in .localhost for its own machine

@@ -7,6 +7,8 @@ import time
 import pytest
 from harness import wait_until
 
+pytestmark = pytest.mark.machine
+
 SERVERS = ("web1", "web2", "web3", "web4")
 VOTERS = SERVERS[:3]
 

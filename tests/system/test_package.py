@@ -12,7 +12,7 @@ from harness import BINARY, ROOT, wait_until
 from machine import Clock, Machine, missing
 from test_upgrade import VERSION, other_version
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
 APP = """
 import http.server, os, pathlib, sqlite3

@@ -8,6 +8,8 @@ import scenario
 from harness import ROOT
 from lab import Visits
 
+pytestmark = pytest.mark.machine
+
 FILES = sorted((ROOT / "tests/scenarios").glob("*.toml"))
 
 

@@ -10,7 +10,7 @@ from harness import wait_until
 from intruder import Certificates, probe
 from lab import Lab, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
 THREE = {"web1": ["web"], "web2": ["web"], "web3": ["web"]}
 FOUR = THREE | {"web4": ["web"]}

@@ -15,7 +15,7 @@ from harness import wait_until
 from lab import Lab, why_not
 from test_site_of_several import (all_answer, forget, log_of, revoke, token, wait_for_etcd, wait_until_all_serve)
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
 THREE = {"web1": ["web"], "web2": ["web"], "web3": ["web"]}
 SEED = int(os.environ.get("TERRACE_SEED", random.randrange(1 << 30)))

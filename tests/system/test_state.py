@@ -13,7 +13,7 @@ from harness import BINARY
 from lab import why_not
 
 TRIAL = BINARY.parent / "state_trial"
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")]
 
 
 def trial(scenario: str, seconds: int, *options: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from machine import Clock, Machine, missing
 from test_package import make_package
 from test_upgrade import VERSION
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
 APP = """
 import os, sqlite3
