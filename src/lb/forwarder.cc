@@ -115,7 +115,7 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
   for (int attempts = 1; attempts <= kAttemptsMax; ++attempts) {
     const Result<Balancer::Place> place = co_await take_place(call);
     if (!place) {
-      metrics_.unserved.add();
+      (place.error().code == Code::kLimit ? metrics_.turned_away : metrics_.unserved).add();
       give_up(call, 503, place.error().text);
       co_return std::move(call.outcome);
     }

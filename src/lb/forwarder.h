@@ -43,6 +43,7 @@ class OwnServer {
 struct ForwardMetrics {
   Counter client_limited;  // 429
   Counter unserved;        // no backend in time
+  Counter turned_away;     // at once: the line was full
   Counter failed;          // 502 and 504
   Counter retries;         // of what was sent
   Gauge tunnels;

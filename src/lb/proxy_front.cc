@@ -25,10 +25,19 @@ Task<void> ProxyFront::receive(std::unique_ptr<Waiting> waiting) {
   const Result<net::ProxyHeader> header = co_await net::receive_proxy_header(waiting->stream, deadline);
   std::erase(waiting_, waiting.get());
   if (!header) {
+    if (!closing_) say(waiting->peer, header.error());
     waiting->stream.abort();
     co_return;
   }
   behind_.accepted(waiting->stream.release(), header->local ? waiting->peer : header->source);
+}
+
+void ProxyFront::say(const net::Peer& peer, const Error& why) {
+  if (reactor_.now() < quiet_until_) return;
+  quiet_until_ = reactor_.now() + kQuiet;
+  char from[64];
+  log_.warning("a connection from an address of [lb] proxy_from has no PROXY header, and is closed",
+               {{"from", peer.ip.print(from)}, {"why", why.text}});
 }
 
 Task<void> ProxyFront::close() {

@@ -101,7 +101,7 @@ Core::Core(Reactor& reactor, CoreEvents& events, const Options& options, const L
       backends_(reactor, *this, {}),
       proxy_(reactor, backends_, {}),
       server_(reactor, *this, {}, log),
-      front_(reactor, server_),
+      front_(reactor, server_, log),
       admin_handler_(std::make_unique<AdminHandler>(events)),
       admin_server_(reactor, *admin_handler_, {}, log),
       hop_(reactor, *this, *this, log),
@@ -316,7 +316,7 @@ void Core::copy_counters() {
   const app::ProxyMetrics& proxy = backends_.metrics();
   const lb::ForwardMetrics& forwarder = forwarder_.metrics();
   sum(requests.queue_timeouts, proxy.queue_timeouts, forwarder.unserved);
-  requests.queue_overflows.add(proxy.queue_overflows.get() - requests.queue_overflows.get());
+  sum(requests.queue_overflows, proxy.queue_overflows, forwarder.turned_away);
   requests.retries.add(proxy.retries.get() - requests.retries.get());
   sum(requests.tunnels, proxy.tunnels, forwarder.tunnels);
   const auto copy = [](Counter& into, const Counter& from) { into.add(from.get() - into.get()); };

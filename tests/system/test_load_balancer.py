@@ -326,6 +326,7 @@ def test_what_exceeds_the_connections_of_a_backend_waits_and_the_queue_has_an_en
     statuses = at_once(site, 30)
     print(statuses, "in %.1f s" % (time.monotonic() - began))
     assert set(statuses) == {200, 503} and 3 <= statuses[200] <= 4 * cores()
+    wait_until(lambda: site.metrics()["terrace_queue_overflows_total"] == statuses[503], "they are counted")
 
 
 def test_who_waits_leaves_at_the_deadline(balance, backends):
@@ -423,3 +424,4 @@ def test_the_proxy_header_names_the_client_in_and_out(make_site):
         with site.connect() as connection:  # without the header
             connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.is_closed()
+        site.wait_for_log("has no PROXY header, and is closed from=127.0.0.1")
