@@ -241,7 +241,7 @@ TEST(Http2HostileClient, NeedsAPreface) {
 TEST(Http2HostileClient, HoldsNoMoreThanItsStreams) {
   LiveHttp2Server live(limits());
   FrameClient client(live.port, setting(4, 0));
-  client.send(streams(300, [](uint32_t stream) { return headers(stream, request("GET", "/large")); }));
+  client.send(streams(300, [](uint32_t stream) { return headers(stream, request("GET", "/")); }));
   EXPECT_EQ(client.ends_with(), NGHTTP2_ENHANCE_YOUR_CALM);
   EXPECT_LE(live.echo.handled, 100);
 }
