@@ -100,6 +100,9 @@ Task<Forwarded> Forwarder::handle(Exchange& exchange, http::UpstreamContext cont
     admitted.slot = admission.slot;
   }
   const Pools::Use pool = pools_.use_for(host, request.path);
+  if (pool->plan.members.empty())  // to wait would not help
+    co_return Forwarded{
+        .error_status = 503, .why = "no server is in the pool of this request", .backend = {}};
   const Time now = reactor_.now();
   Call call{.exchange = exchange, .context = context, .pool = *pool, .options = options_};
   call.key = key_of(pool->key_source, request, client);

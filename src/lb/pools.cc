@@ -8,9 +8,10 @@
 namespace terrace::lb {
 namespace {
 
+// Of zero it is zero, of anything else one at least.
 int share_of(int total, const Core& core) {
   const int count = static_cast<int>(core.count);
-  return std::max(1, (total + count - 1) / count);
+  return (total + count - 1) / count;
 }
 
 DispatchOptions dispatch_options(const topology::LbTable& lb, const topology::Pool& plan, const Core& core) {

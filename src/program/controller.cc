@@ -1,5 +1,6 @@
 #include "program/controller.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "lb/backend_set.h"
+#include "lb/pool.h"
 #include "program/entry.h"
 #include "program/process_title.h"
 #include "program/terrace_log.h"
@@ -19,6 +21,22 @@ namespace terrace::program {
 namespace {
 
 constexpr size_t kReloadsWaitingMax = 4;
+
+// Who gets requests, and who does not any more: what people look for afterwards. `before` is
+// null for a backend that is new.
+void log_standing(const Log& log, const BackendStanding* before, const BackendStanding& now) {
+  const auto state = static_cast<lb::State>(now.state);
+  const bool well = lb::is_well(state);
+  const bool was_well = before == nullptr || lb::is_well(static_cast<lb::State>(before->state));
+  if (well ? was_well : before != nullptr && before->state == now.state) return;
+  // Nobody has looked at it yet.
+  if (before == nullptr && now.reason.view().empty()) return;
+  const std::string text = fmt::format("a backend is {}", well ? "up" : lb::name_of(state));
+  const std::initializer_list<LogField> fields{
+      {"backend", now.backend.view()}, {"pool", now.pool.view()}, {"reason", now.reason.view()}};
+  const bool bad = state == lb::State::kDown || state == lb::State::kEjected;
+  bad ? log.warning(text, fields) : log.info(text, fields);
+}
 
 }  // namespace
 
@@ -282,10 +300,18 @@ void Controller::handle_worker(Received& received) {
   if (const auto stats = received.as<Stats>()) stats_ = *stats;
 }
 
+// A pool is told whole, one backend after the other: each takes the place that it had, and
+// who was not told again is gone.
 void Controller::handle_standing(const BackendStanding& record) {
   std::vector<BackendStanding>& pool = standings_[std::string(record.pool.view())];
-  if (record.index == 0) pool.clear();
-  if (pool.size() < lb::kBackendsMax) pool.push_back(record);
+  const auto before = std::ranges::find_if(
+      pool, [&](const BackendStanding& one) { return one.backend.view() == record.backend.view(); });
+  log_standing(log_, before == pool.end() ? nullptr : &*before, record);
+  if (before != pool.end()) pool.erase(before);
+  if (pool.size() < 2 * lb::kBackendsMax) pool.push_back(record);
+  const bool last = record.index + 1 >= record.count;
+  const size_t told = std::min<size_t>(record.count, lb::kBackendsMax);
+  if (last && pool.size() > told) pool.erase(pool.begin(), pool.end() - static_cast<ptrdiff_t>(told));
 }
 
 // The site, then each instance, then "that is all": what a new worker needs, and an

@@ -71,7 +71,7 @@ double seconds_between(Time from, Time to) {
   return std::chrono::duration<double>(std::max(to - from, Duration::zero())).count();
 }
 
-// Of the pools that the site has now.
+// Of the pools that the site has now, and who is in them.
 Json backends_json(const topology::Site& site,
                    const std::map<std::string, std::vector<BackendStanding>>& standings, Time now) {
   Json backends = Json::array();
@@ -79,6 +79,9 @@ Json backends_json(const topology::Site& site,
     const auto found = standings.find(pool.name);
     if (found == standings.end()) continue;
     for (const BackendStanding& one : found->second) {
+      if (std::ranges::find(pool.members, one.backend.view(), &topology::PoolMember::name) ==
+          pool.members.end())
+        continue;
       Json json = {{"pool", pool.name},
                    {"name", std::string(one.backend.view())},
                    {"state", std::string(lb::name_of(static_cast<lb::State>(one.state)))},

@@ -129,6 +129,8 @@ Task<void> Core::respond_unserved(http::Exchange& exchange, const lb::Forwarded&
     http::ResponseHead head{.status = 503};
     head.fields.add({"Content-Type", "text/html; charset=utf-8", http::HeaderId::kContentType, false});
     head.fields.add({"Retry-After", "10", http::HeaderId::kOther, false});
+    head.fields.add({"Cache-Control", "no-store", http::HeaderId::kCacheControl, false});
+    head.fields.add({"X-Content-Type-Options", "nosniff", http::HeaderId::kOther, false});
     (void)co_await exchange.respond(head, site->lb.maintenance_page);
     co_return;
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -72,6 +73,22 @@ void add_notes(Table& table, const Json& server) {
                            clock_ahead(server) > 0 ? "ahead of" : "behind"));
 }
 
+// A server that was drained has closed its address, so that a load balancer, which only
+// sees this, takes it for down.
+void mark_drained(Json& status, const std::vector<Json>& servers) {
+  if (!status.contains("backends") || !status["backends"].is_array()) return;
+  for (Json& backend : status["backends"]) {
+    if (!backend.is_object()) continue;
+    const auto name = value_of<std::string>(backend, "name");
+    const bool drained = std::ranges::any_of(servers, [&](const Json& server) {
+      return value_of<std::string>(server, "name") == name && state_of(server) == "drained";
+    });
+    if (!drained) continue;
+    backend["state"] = "draining";
+    backend.erase("reason");
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> look_at_servers(const std::string& site_path) {
@@ -115,6 +132,7 @@ std::string with_servers(const std::string& own, const std::string& servers) {
   if (!json.is_object() || !all.is_object()) return own;
   json["server"] = value_of<Json>(all, "server");
   json["servers"] = value_of<Json>(all, "servers");
+  mark_drained(json, servers_in(servers));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -283,7 +283,7 @@ std::optional<SiteStatus> parse_status(std::string_view answer) {
   if (!json.is_object() || !get<bool>(json, "ok")) return std::nullopt;
   SiteStatus status{.site = get<std::string>(json, "site"),
                     .path = get<std::string>(json, "path"),
-                    .version = get<int64_t>(json, "version"),
+                    .version = get<int64_t>(json, json.contains("applied") ? "applied" : "version"),
                     .state = get<std::string>(json, "state"),
                     .release = get<int64_t>(json, "release"),
                     .deploying = get<int64_t>(child(json, "deploy"), "release"),

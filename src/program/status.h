@@ -71,7 +71,7 @@ struct BackupStatus {
 struct SiteStatus {
   std::string site;
   std::string path;
-  int64_t version = 0;  // of the site file, counted since the start
+  int64_t version = 0;  // of the site file: as `terrace apply` counts them, else since the start
   std::string state;
   int64_t release = 0;    // that serves; 0: none yet
   int64_t deploying = 0;  // the release of the deploy under way; 0: none

@@ -45,13 +45,12 @@ std::optional<Look> look(const CommandLine& line, const std::string& socket, int
     status = complain("the controller's answer cannot be read", line.json, kExitCannotRead);
     return std::nullopt;
   }
-  status = is_fine(*parsed) ? kExitFine : kExitFailure;
   return Look{std::move(*answer), std::move(*parsed), std::chrono::steady_clock::now()};
 }
 
 void show(const CommandLine& line, const std::optional<Look>& before, const Look& now,
           const std::optional<std::string>& servers) {
-  if (line.json) return print((servers ? with_servers(now.answer, *servers) : now.answer) + "\n");
+  if (line.json) return print(now.answer + "\n");
   const bool colours = wants_colours();
   std::string text = render_status(now.status, colours, rate_between(before, now));
   if (servers) text += "\n" + render_servers(*servers, colours);
@@ -59,6 +58,12 @@ void show(const CommandLine& line, const std::optional<Look>& before, const Look
   if (line.watch && colours) text = "\x1b[H\x1b[2J" + text;
   if (line.watch && !colours && before) text = "\n" + text;
   print(text);
+}
+
+// What the other servers say changes what is to be thought of this one's backends.
+void add_servers(Look& now, const std::string& servers) {
+  now.answer = with_servers(now.answer, servers);
+  if (std::optional<SiteStatus> parsed = parse_status(now.answer)) now.status = std::move(*parsed);
 }
 
 }  // namespace
@@ -72,7 +77,8 @@ int run_status(const CommandLine& line) {
   while (true) {
     std::optional<Look> now = look(line, socket, status);
     const std::optional<std::string> servers = now ? look_at_servers(*site) : std::nullopt;
-    if (servers && status == kExitFine && !are_fine(*servers)) status = kExitFailure;
+    if (now && servers) add_servers(*now, *servers);
+    if (now) status = is_fine(now->status) && (!servers || are_fine(*servers)) ? kExitFine : kExitFailure;
     if (now) show(line, before, *now, servers);
     if (!line.watch || (!now && !before)) return status;
     before = std::move(now);

@@ -68,6 +68,14 @@ TEST(Status, ShowsTheBackendsOfALoadBalancerWithTheirReason) {
   EXPECT_TRUE(is_fine(status));
 }
 
+TEST(Status, CountsTheVersionsOfTheSiteFileAsApplyDoes) {
+  const auto alone = parse_status(R"({"ok":true,"state":"serving","version":5})");
+  const auto several = parse_status(R"({"ok":true,"state":"serving","version":5,"applied":3})");
+  ASSERT_TRUE(alone && several);
+  EXPECT_EQ(alone->version, 5);
+  EXPECT_EQ(several->version, 3);
+}
+
 TEST(Status, ShowsTheLastBackupAndTheNext) {
   SiteStatus status = good();
   EXPECT_THAT(render_status(status, false), Not(HasSubstr("BACKUP")));

@@ -56,11 +56,12 @@ void fill_pool(LbPool& pool, const PoolSettings& general, const Origins& origins
 
 void fill_lb(Site& site, const Origins& origins, bool set_run) {
   constexpr std::chrono::seconds kLater{5};  // so that the web server's own answer comes first
+  constexpr std::chrono::hours kLongest{1};  // that the key itself may say
   if (!has_role(site, Role::kLb)) return;
   if (origins.find("lb.check") == nullptr) site.lb.pool.check = set_run ? site.app.health : "/";
   const bool limited = origins.find("lb.total_timeout") != nullptr;
   if (origins.find("lb.try_timeout") == nullptr) {
-    site.lb.try_timeout = site.app.response_timeout + kLater;
+    site.lb.try_timeout = std::min<std::chrono::milliseconds>(site.app.response_timeout + kLater, kLongest);
     if (limited) site.lb.try_timeout = std::min(site.lb.try_timeout, site.lb.total_timeout);
   }
   if (!limited) site.lb.total_timeout = std::max(site.lb.total_timeout, site.lb.try_timeout);

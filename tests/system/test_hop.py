@@ -189,6 +189,9 @@ def test_a_drained_web_server_gives_its_address_up_and_takes_it_again(balanced):
     balanced["lb1"].command("drain", "web1")
     wait_until(lambda: not takes_the_hop(balanced, "web1"), "the hop is closed", SECONDS)
     assert takes_the_hop(balanced, "web2")
+    wait_until(lambda: "a backend is down backend=web1" in balanced["lb1"].log(), "its checks fail", SECONDS)
+    said = json.loads(balanced["lb1"].command("status", "--json").stdout)["backends"]
+    assert {one["name"]: one["state"] for one in said}["web1"] == "draining"
     balanced["lb1"].command("undrain", "web1")
     wait_until(lambda: takes_the_hop(balanced, "web1"), "the hop is open again", SECONDS)
 

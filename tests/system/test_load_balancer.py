@@ -141,6 +141,19 @@ def test_pools_take_requests_by_host_and_path(balance, backends):
     assert ask(site, 3) == {"a": 3}
 
 
+def test_what_no_pool_takes_is_answered_at_once(balance, backends):
+    site = balance()
+    pools = {"api": {"servers": ["a", "b", "c"], "paths": ["/api/*"]}}
+    site.write(**tables(backends, **{"lb.pools": pools}))
+    site.command("reload")
+    pools_of = lambda: {one["pool"] for one in json.loads(site.command("status", "--json").stdout)["backends"]}  # noqa: E731
+    wait_until(lambda: pools_of() == {"api"}, "nobody is in no pool")
+    assert sum(ask(site, 6, "/api/entries").values()) == 6
+    began = time.monotonic()
+    assert site.get("/").status == 503
+    assert time.monotonic() - began < 5  # of ten that it would wait for a server
+
+
 # ---- failures
 
 
@@ -214,6 +227,20 @@ def test_without_any_the_page_comes_within_the_limit_of_the_queue_and_they_come_
         one.listen()
     wait_until(lambda: site.get("/").status == 200, "they are back")
     wait_until(lambda: sorted(ask(site, 30)) == ["a", "b", "c"], "all of them serve")
+
+
+def test_who_goes_and_comes_is_in_the_log(balance, backends):
+    site = balance(lb={"queue_timeout": "500ms", "maintenance_page": "<h1>Back soon</h1>"})
+    assert "a backend is" not in site.log()
+    for one in backends:
+        one.kill()
+    wait_until(lambda: all("a backend is down backend=%s" % name in site.log() for name in "abc"), "all are down")
+    answer = site.get("/")
+    assert (answer.status, answer.text) == (503, "<h1>Back soon</h1>")
+    assert (answer["cache-control"], answer["retry-after"]) == ("no-store", "10")
+    backends[0].listen()
+    wait_until(lambda: "a backend is up backend=a" in site.log(), "one is up again")
+    assert site.log().count("backend=a ") == 2
 
 
 def test_one_that_answers_500_is_ejected_and_comes_back(balance, backends):
@@ -327,6 +354,13 @@ def test_what_exceeds_the_connections_of_a_backend_waits_and_the_queue_has_an_en
     print(statuses, "in %.1f s" % (time.monotonic() - began))
     assert set(statuses) == {200, 503} and 3 <= statuses[200] <= 4 * cores()
     wait_until(lambda: site.metrics()["terrace_queue_overflows_total"] == statuses[503], "they are counted")
+
+
+def test_without_a_queue_nobody_waits(balance, backends):
+    site = balance(1, {"connections_max": cores(), "queue": 0})
+    backends[0].seconds = 2.0
+    statuses = at_once(site, 20)
+    assert set(statuses) == {200, 503} and statuses[200] <= cores(), statuses
 
 
 def test_who_waits_leaves_at_the_deadline(balance, backends):
