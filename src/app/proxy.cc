@@ -170,6 +170,9 @@ Task<Result<void>> Proxy::connect(Call& call) {
 
 Task<Proxy::Next> Proxy::attempt(Call& call) {
   const RequestHead& request = call.exchange.request();
+  // What has come for others in this turn is read first: sends in a row wake the instances once,
+  // where sends between reads find them asleep again and again.
+  co_await yield(reactor_);
   call.connection = call.instance->pool.take(
       reactor_.now(), request.idempotent() ? http::ClientPool::kIdleMax : kFreshIdleMax);
   call.pooled = call.connection != nullptr;

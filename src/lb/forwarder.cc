@@ -229,6 +229,9 @@ std::optional<Forwarder::Next> Forwarder::start(Call& call, Http2ClientConnectio
 
 Task<Forwarder::Next> Forwarder::over_http1(Call& call, Upstream& upstream) {
   const RequestHead& request = call.exchange.request();
+  // What has come for others in this turn is read first: sends in a row wake the backends once,
+  // where sends between reads find them asleep again and again.
+  co_await yield(reactor_);
   Buffer text = reactor_.buffers().take();
   if (!text) co_return give_up(call, 503, "no buffer is left");
   if (!passes_path(request, {text.data(), Buffer::size()})) co_return give_up(call, 400, "bad path");
