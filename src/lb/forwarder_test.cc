@@ -117,8 +117,8 @@ std::string backend(const std::string& name, uint16_t port, const std::string& m
 }
 
 std::string site_with(const std::string& backends, const std::string& lb = {}) {
-  return "[web]\nfiles = \"public\"\n[servers]\nlb1 = { address = \"10.0.0.1\", roles = [\"lb\"] }\n[lb]\n" +
-         lb + "[lb.backends]\n" + backends;
+  return "[servers]\nlb1 = { address = \"10.0.0.1\", roles = [\"lb\"] }\n[lb]\n" + lb + "[lb.backends]\n" +
+         backends;
 }
 
 std::string answer(const std::string& body) {

@@ -25,7 +25,8 @@ const std::string kServers =
     "web1 = { address = \"10.0.0.3\" }\nweb2 = { address = \"10.0.0.4\" }\n";
 const std::string kApi =
     "[lb.pools]\napi = { servers = [\"web2\"], paths = [\"/api/*\"] }\n"
-    "cache = { servers = [\"web2\"], tcp = [\"0.0.0.0:6379\"] }\n";
+    "cache = { servers = [\"redis\"], tcp = [\"0.0.0.0:6379\"] }\n"
+    "[lb.backends]\nredis = { address = \"10.0.0.9:6379\" }\n";
 
 // One core and the place where it is decided, on one reactor: what the worker has for each
 // of its cores.
@@ -129,10 +130,13 @@ TEST_F(PoolsTest, WhatACoreSawLeadsToAnEjection) {
 }
 
 TEST_F(PoolsTest, ADrainCountsInEveryPool) {
-  configure(kServers + kApi);
+  configure(kServers +
+            "[lb.pools]\napi = { servers = [\"web2\"], paths = [\"/api/*\"] }\n"
+            "files = { servers = [\"web2\"], paths = [\"/files/*\"] }\n");
   watches_.drain("web2", true, "by command");
   EXPECT_EQ(taken("/api/x"), "");
-  EXPECT_EQ(watches_.standings("cache")[0].state, State::kDraining);
+  EXPECT_EQ(watches_.standings("api")[0].state, State::kDraining);
+  EXPECT_EQ(watches_.standings("files")[0].state, State::kDraining);
   watches_.drain("web2", false, "");
   EXPECT_EQ(taken("/api/x"), "web2");
 }
