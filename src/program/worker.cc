@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -316,7 +317,19 @@ void Worker::pass_on_what_cores_said() {
 
 // ---- from the supervisor and the controller -------------------------------------
 
+// The kernel doubles the table of a process's descriptors when it is full. Where threads share
+// it, whoever asked for one more waits for a grace period of RCU (fs/file.c, expand_fdtable),
+// 15 to 20 ms in which a core serves nobody: so room is made while there is one thread.
+void make_room_for_descriptors() {
+  constexpr rlim_t kDescriptors = 32768;  // 8 bytes each
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto last = static_cast<int>(std::min(limit.rlim_cur, kDescriptors)) - 1;
+  const Descriptor closed_at_once(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
+}
+
 bool Worker::start_cores(const Welcome& welcome) {
+  make_room_for_descriptors();
   welcome_ = welcome;
   const int count = static_cast<int>(std::max<uint32_t>(1, welcome.cores));
   tally_ = InstanceTally(static_cast<size_t>(count));
