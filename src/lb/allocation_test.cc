@@ -33,7 +33,9 @@ TEST(Allocations, ARequestMakesNone) {
                                            {.name = "b", .state = State::kUp, .weight = 3},
                                            {.name = "c", .state = State::kInDoubt}};
   RetryBudget budget({}, clock.now());
-  ClientLimits limits({.per_second = 1000, .burst = 10, .at_once = 100}, 1);
+  ClientTable table(1, 8);
+  ClientLimits limits(table);
+  limits.set_options({.per_second = 1000, .burst = 10, .at_once = 100}, clock.now());
   for (const Algorithm algorithm :
        {Algorithm::kRoundRobin, Algorithm::kLeastConnections, Algorithm::kLeastLatency, Algorithm::kIpHash,
         Algorithm::kConsistentHash}) {

@@ -15,9 +15,9 @@
 // connections of upstream.h: hop.h to our own servers. Connections of any protocol are passed
 // on by tcp_proxy.h. What the site file says becomes their options in plan.h.
 //
-// A core shares nothing with the others per request: each balances its own requests
-// over all backends. Shares that hold on every core hold for their sum; what depends
-// on requests in flight (least connections, bounded loads) is balanced per core.
+// A core shares nothing with the others per request, but for what is counted of each client
+// (client_table.h): each balances its own requests over all backends. Shares that hold on every core hold for
+// their sum; what depends on requests in flight (least connections, bounded loads) is balanced per core.
 // Everything here belongs to one thread, allocates only when the set of backends
 // changes, and gets time and randomness from its owner.
 

@@ -31,6 +31,7 @@ class Front final : public http::Handler, public OwnServer, PoolEvents {
       : pools_(reactor, *this, {}, log_),
         upstreams_(reactor),
         forwarder_(reactor, pools_, upstreams_, *this) {
+    pools_.use_clients(clients_);
     pools_.configure(site, secret);
     upstreams_.configure(topology::pools_of(site), {.server = "lb1"}, 100ms);
     forwarder_.set_options(options);
@@ -69,6 +70,7 @@ class Front final : public http::Handler, public OwnServer, PoolEvents {
 
  private:
   Log log_{"test", LogLevel::kError};
+  ClientTable clients_{1, 8};
   Pools pools_;
   Upstreams upstreams_;
   Forwarder forwarder_;

@@ -15,6 +15,15 @@ using std::chrono::seconds;
 
 net::Ip ip(std::string_view text) { return net::Ip::parse(text).value(); }
 
+// A core with a table of its own.
+struct OneCore {
+  OneCore(const ClientLimitOptions& options, uint64_t key, size_t rows = 1024) : table(key, rows) {
+    limits.set_options(options, Time());
+  }
+  ClientTable table;
+  ClientLimits limits{table};
+};
+
 // Requests that are answered at once; how many were let through.
 int admitted(ClientLimits& limits, const net::Ip& client, Time now, int requests) {
   int yes = 0;
@@ -28,7 +37,8 @@ int admitted(ClientLimits& limits, const net::Ip& client, Time now, int requests
 
 TEST(ClientLimits, ABurstIsLetThroughAndThenTheRate) {
   VirtualClock clock;
-  ClientLimits limits({.per_second = 10, .burst = 5}, 1);
+  OneCore core({.per_second = 10, .burst = 5}, 1);
+  ClientLimits& limits = core.limits;
   const net::Ip client = ip("192.0.2.1");
   EXPECT_EQ(admitted(limits, client, clock.now(), 20), 5);
   clock.advance(milliseconds(100));
@@ -42,7 +52,8 @@ TEST(ClientLimits, NeverMoreThanTheRateAndTheBurstInAnyTime) {
   SCOPED_TRACE("TERRACE_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   VirtualClock clock;
-  ClientLimits limits({.per_second = 100, .burst = 20}, seed);
+  OneCore core({.per_second = 100, .burst = 20}, seed);
+  ClientLimits& limits = core.limits;
   std::vector<Time> let;
   for (int i = 0; i < 20'000; ++i) {
     clock.advance(Duration(random() % 5'000'000));
@@ -58,7 +69,8 @@ TEST(ClientLimits, NeverMoreThanTheRateAndTheBurstInAnyTime) {
 
 TEST(ClientLimits, WhoIsTooFastIsToldWhenToComeBack) {
   VirtualClock clock;
-  ClientLimits limits({.per_second = 2}, 1);
+  OneCore core({.per_second = 2}, 1);
+  ClientLimits& limits = core.limits;
   const net::Ip client = ip("192.0.2.1");
   EXPECT_EQ(admitted(limits, client, clock.now(), 1), 1);
   const ClientLimits::Admission refused = limits.admit(client, clock.now());
@@ -70,7 +82,8 @@ TEST(ClientLimits, WhoIsTooFastIsToldWhenToComeBack) {
 
 TEST(ClientLimits, RequestsInFlightAreLimitedUntilTheyLeave) {
   VirtualClock clock;
-  ClientLimits limits({.at_once = 2}, 1);
+  OneCore core({.at_once = 2}, 1);
+  ClientLimits& limits = core.limits;
   const net::Ip client = ip("192.0.2.1");
   const ClientLimits::Admission one = limits.admit(client, clock.now());
   EXPECT_EQ(limits.admit(client, clock.now()).answer, Answer::kYes);
@@ -81,7 +94,8 @@ TEST(ClientLimits, RequestsInFlightAreLimitedUntilTheyLeave) {
 
 TEST(ClientLimits, AClientIsAnAddressOrA64) {
   VirtualClock clock;
-  ClientLimits limits({.per_second = 1}, 1);
+  OneCore core({.per_second = 1}, 1);
+  ClientLimits& limits = core.limits;
   EXPECT_EQ(admitted(limits, ip("192.0.2.1"), clock.now(), 5), 1);
   EXPECT_EQ(admitted(limits, ip("192.0.2.2"), clock.now(), 5), 1);
   EXPECT_EQ(admitted(limits, ip("::ffff:192.0.2.1"), clock.now(), 5), 0);
@@ -92,32 +106,85 @@ TEST(ClientLimits, AClientIsAnAddressOrA64) {
   EXPECT_EQ(admitted(limits, ip("32.1.13.184"), clock.now(), 5), 1);
 }
 
-TEST(ClientLimits, AFullTableForgetsTheQuietAndNeverWhoHasRequestsInFlight) {
+TEST(ClientLimits, AFullRowForgetsOnlyThoseOfWhomThereIsNothingToKnow) {
   VirtualClock clock;
-  ClientLimits limits({.per_second = 1, .at_once = 1, .clients_max = 8}, 1);
+  OneCore core({.per_second = 100, .at_once = 1}, 1, 1);
+  ClientLimits& limits = core.limits;
   const ClientLimits::Admission busy = limits.admit(ip("192.0.2.1"), clock.now());
   for (int i = 0; i < 100; ++i) {
-    clock.advance(milliseconds(1));
-    admitted(limits, ip("198.51.100." + std::to_string(i)), clock.now(), 1);
+    clock.advance(milliseconds(2));
+    EXPECT_EQ(admitted(limits, ip("198.51.100." + std::to_string(i)), clock.now(), 1), 1);
   }
+  EXPECT_EQ(limits.unlimited().get(), 0u);
   EXPECT_EQ(limits.admit(ip("192.0.2.1"), clock.now()).answer, Answer::kTooMany);
-  EXPECT_EQ(admitted(limits, ip("198.51.100.99"), clock.now(), 1), 0);
-  EXPECT_EQ(admitted(limits, ip("198.51.100.0"), clock.now(), 1), 1);
+  for (int i = 96; i < 100; ++i)
+    EXPECT_EQ(admitted(limits, ip("198.51.100." + std::to_string(i)), clock.now(), 1), 0);
   limits.leave(busy.slot);
+  EXPECT_EQ(admitted(limits, ip("192.0.2.1"), clock.now(), 2), 1);
 }
 
 TEST(ClientLimits, WhereAllAreBusyANewOneIsLetThroughAndCounted) {
   VirtualClock clock;
-  ClientLimits limits({.at_once = 1, .clients_max = 8}, 1);
-  for (int i = 0; i < 9; ++i) {
-    EXPECT_EQ(limits.admit(ip("198.51.100." + std::to_string(i)), clock.now()).answer, Answer::kYes);
+  OneCore core({.at_once = 1}, 1, 1);
+  std::vector<ClientLimits::Admission> all;
+  for (int i = 0; i < 8; ++i) {
+    all.push_back(core.limits.admit(ip("198.51.100." + std::to_string(i)), clock.now()));
+    EXPECT_EQ(all.back().answer, Answer::kYes);
   }
-  EXPECT_EQ(limits.unlimited(), 1U);
+  EXPECT_EQ(core.limits.unlimited().get(), 1u);
+  for (const ClientLimits::Admission& one : all) core.limits.leave(one.slot);
+  EXPECT_EQ(core.table.in_flight(), 0u);
+}
+
+TEST(ClientLimits, ClientsWhoHaveAskedTooMuchAreNotForgottenForNewOnes) {
+  VirtualClock clock;
+  OneCore core({.per_second = 1}, 1, 1);
+  for (int i = 0; i < 7; ++i)
+    EXPECT_EQ(admitted(core.limits, ip("198.51.100." + std::to_string(i)), clock.now(), 2), 1);
+  EXPECT_EQ(admitted(core.limits, ip("192.0.2.1"), clock.now(), 2), 2);
+  for (int i = 0; i < 7; ++i)
+    EXPECT_EQ(admitted(core.limits, ip("198.51.100." + std::to_string(i)), clock.now(), 1), 0);
+}
+
+TEST(ClientLimits, CoresCountInOneTable) {
+  VirtualClock clock;
+  ClientTable table(1, 1);
+  ClientLimits one(table);
+  ClientLimits other(table);
+  for (ClientLimits* core : {&one, &other})
+    core->set_options({.per_second = 1, .burst = 4, .at_once = 2}, clock.now());
+  const ClientLimits::Admission here = one.admit({}, clock.now());
+  const ClientLimits::Admission there = other.admit({}, clock.now());
+  EXPECT_EQ(one.admit({}, clock.now()).answer, Answer::kTooMany);
+  EXPECT_EQ(other.admit({}, clock.now()).answer, Answer::kTooMany);
+  other.leave(here.slot);
+  one.leave(there.slot);
+  EXPECT_EQ(admitted(one, {}, clock.now(), 9) + admitted(other, {}, clock.now(), 9), 2);
+  EXPECT_EQ(one.admit({}, clock.now()).retry_after, seconds(1));
+}
+
+TEST(ClientLimits, RequestsInFlightStayCountedWhileTheLimitsChange) {
+  VirtualClock clock;
+  OneCore core({.at_once = 2}, 1, 1);
+  const ClientLimits::Admission one = core.limits.admit({}, clock.now());
+  const ClientLimits::Admission two = core.limits.admit({}, clock.now());
+  core.limits.set_options({.at_once = 1}, clock.now());
+  EXPECT_EQ(core.limits.admit({}, clock.now()).answer, Answer::kTooMany);
+  core.limits.leave(one.slot);
+  EXPECT_EQ(core.limits.admit({}, clock.now()).answer, Answer::kTooMany);
+  core.limits.set_options({}, clock.now());
+  const ClientLimits::Admission three = core.limits.admit({}, clock.now());
+  core.limits.set_options({.per_second = 1, .at_once = 1}, clock.now());
+  core.limits.leave(three.slot);
+  core.limits.leave(two.slot);
+  EXPECT_EQ(core.table.in_flight(), 0u);
+  EXPECT_EQ(admitted(core.limits, {}, clock.now(), 3), 1);
 }
 
 TEST(ClientLimits, WithoutLimitsNothingIsKept) {
   VirtualClock clock;
-  ClientLimits limits({}, 1);
+  OneCore core({}, 1);
+  ClientLimits& limits = core.limits;
   const ClientLimits::Admission one = limits.admit(ip("192.0.2.1"), clock.now());
   EXPECT_EQ(one.answer, Answer::kYes);
   EXPECT_EQ(one.slot, ClientLimits::kNoSlot);

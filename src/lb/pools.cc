@@ -59,7 +59,7 @@ void Pools::configure(const topology::Site& site, std::string_view secret) {
     if (gone != nullptr) scope_.spawn(retire(std::move(gone), site.web.drain_timeout));
   }
   routes_ = std::make_unique<Routes>(plans);
-  configure_clients(site.lb);
+  if (clients_) clients_->set_options(client_limits(site.lb), reactor_.now());
 }
 
 void Pools::configure_pool(CorePool& pool, const topology::LbTable& lb, const topology::Pool& plan,
@@ -89,16 +89,6 @@ void Pools::configure_tcp(CorePool& pool, const topology::LbTable& lb) {
     if (address) targets[member.name] = {.address = *address, .proxy = member.proxy};
   }
   pool.tcp->set_targets(std::move(targets));
-}
-
-// Those who are counted stay counted while there is any limit.
-void Pools::configure_clients(const topology::LbTable& lb) {
-  const ClientLimitOptions options = client_limits(lb);
-  const bool limited = options.per_second > 0 || options.at_once > 0;
-  if (clients_ != nullptr)
-    clients_->set_options(options);
-  else if (limited)
-    clients_ = std::make_unique<ClientLimits>(options, reactor_.random().next());
 }
 
 void Pools::update(std::string_view pool, const std::vector<Standing>& standings) {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,8 @@ class Pools {
   // After close().
   ~Pools() = default;
 
+  // Where all cores count their clients; once. Without it none are limited.
+  void use_clients(ClientTable& table) { clients_.emplace(table); }
   // `secret`: for sticky sessions, 32 bytes or more; without one they stay off.
   void configure(const topology::Site& site, std::string_view secret);
   // What is decided of the backends of a pool, which may come before the pool itself.
@@ -86,8 +89,8 @@ class Pools {
   net::Acceptor* acceptor(std::string_view listen) const;
   // Requests in the lines of all pools.
   int waiting() const;
-  // Null: clients are not limited.
-  ClientLimits* clients() { return clients_.get(); }
+  // Null: there is no table. Stays where it is from then on.
+  ClientLimits* clients() { return clients_ ? &*clients_ : nullptr; }
 
  private:
   CorePool* find(std::string_view name) const;
@@ -95,7 +98,6 @@ class Pools {
   void configure_pool(CorePool& pool, const topology::LbTable& lb, const topology::Pool& plan,
                       std::string_view secret);
   void configure_tcp(CorePool& pool, const topology::LbTable& lb);
-  void configure_clients(const topology::LbTable& lb);
   Task<void> retire(std::unique_ptr<CorePool> pool, Duration limit);
 
   Reactor& reactor_;
@@ -104,7 +106,7 @@ class Pools {
   const Log& log_;
   std::vector<std::unique_ptr<CorePool>> pools_;  // in the order of the routes
   std::unique_ptr<Routes> routes_;
-  std::unique_ptr<ClientLimits> clients_;
+  std::optional<ClientLimits> clients_;
   std::map<std::string, std::vector<Standing>, std::less<>> decided_;  // the last of each pool
   Time ends_ = Time::max();                                            // of whatever is being ended
   Scope scope_;

@@ -173,8 +173,11 @@ TEST_F(PoolsTest, AnAddressForAnyProtocolHasItsOwnTaker) {
 TEST_F(PoolsTest, ClientsAreCountedOnlyWhereThereIsALimit) {
   configure(kServers);
   EXPECT_EQ(pools_.clients(), nullptr);
+  ClientTable table(1, 1);
+  pools_.use_clients(table);
+  configure(kServers);
+  EXPECT_EQ(pools_.clients()->admit({}, reactor_->now()).slot, ClientLimits::kNoSlot);
   configure(kServers + "[lb]\nclient_rate = 1\n");
-  ASSERT_NE(pools_.clients(), nullptr);
   EXPECT_EQ(pools_.clients()->admit({}, reactor_->now()).answer, ClientLimits::Answer::kYes);
   EXPECT_EQ(pools_.clients()->admit({}, reactor_->now()).answer, ClientLimits::Answer::kTooFast);
 }

@@ -181,6 +181,8 @@ void write_queue_and_files(Exposition& page, const RequestTotals& totals) {
           totals.backend_failures);
   counter(page, "terrace_clients_limited_total", "Requests answered 429 by the load balancer.",
           totals.clients_limited);
+  counter(page, "terrace_clients_unlimited_total",
+          "Requests not held to the limits: too many clients to count theirs.", totals.clients_unlimited);
   counter(page, "terrace_static_cache_hits_total", "Files whose metadata was in the cache.",
           totals.static_cache_hits);
   counter(page, "terrace_static_cache_misses_total", "Files whose metadata had to be read.",

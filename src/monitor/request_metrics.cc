@@ -45,6 +45,7 @@ void RequestTotals::add(const RequestMetrics& core) {
   backend_retries += core.backend_retries.get();
   backend_failures += core.backend_failures.get();
   clients_limited += core.clients_limited.get();
+  clients_unlimited += core.clients_unlimited.get();
   static_cache_hits += core.static_cache_hits.get();
   static_cache_misses += core.static_cache_misses.get();
   static_cache_evictions += core.static_cache_evictions.get();

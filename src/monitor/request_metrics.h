@@ -60,6 +60,7 @@ struct RequestMetrics {
   Counter backend_retries;                            // of a load balancer: sent to a second backend
   Counter backend_failures;                           // … answered 502 or 504: no backend gave an answer
   Counter clients_limited;                            // … answered 429
+  Counter clients_unlimited;                          // … let through: too many clients to count this one
   Counter static_cache_hits;                          // file metadata found in the cache
   Counter static_cache_misses;
   Counter static_cache_evictions;  // taken out to make room
@@ -105,6 +106,7 @@ struct RequestTotals {
   uint64_t backend_retries = 0;
   uint64_t backend_failures = 0;
   uint64_t clients_limited = 0;
+  uint64_t clients_unlimited = 0;
   uint64_t static_cache_hits = 0;
   uint64_t static_cache_misses = 0;
   uint64_t static_cache_evictions = 0;

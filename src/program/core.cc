@@ -324,6 +324,8 @@ void Core::copy_counters() {
   copy(requests.backend_retries, forwarder.retries);
   copy(requests.backend_failures, forwarder.failed);
   copy(requests.clients_limited, forwarder.client_limited);
+  if (const lb::ClientLimits* const clients = pools_.clients())
+    copy(requests.clients_unlimited, clients->unlimited());
   requests.allocations.add(FramePool::heap_allocations() + reactor_.buffers().heap_allocations() +
                            server_.exchanges_made() + hop_.exchanges_made() - requests.allocations.get());
   copy_static_counters();

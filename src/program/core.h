@@ -77,6 +77,8 @@ class Core final : public http::Handler,
     uint32_t release = 0;   // whose files it serves; 0: none
     bool balances = false;  // this server is a load balancer
     std::string server;     // our name in [servers]; empty: it has none
+    // Where all cores count their clients, for as long as they run; null: nobody was ever limited.
+    lb::ClientTable* clients = nullptr;
   };
   void take_site(std::shared_ptr<const topology::Site> site, const SiteHere& here);
   // What cores say of pools (CoreEvents): to the first core, and to every core.

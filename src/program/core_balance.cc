@@ -56,6 +56,7 @@ void Core::balance(const topology::Site& site, const SiteHere& here) {
   own_name_ = here.server;
   if (!here.balances && !balances_) return;
   balances_ = here.balances;
+  if (here.clients != nullptr && pools_.clients() == nullptr) pools_.use_clients(*here.clients);
   pools_.configure(site, sticky_secret());
   const std::vector<topology::Pool> pools =
       balances_ ? topology::pools_of(site) : std::vector<topology::Pool>();

@@ -25,6 +25,8 @@
 #include <thread>
 
 #include "base/random.h"
+#include "lb/client_table.h"
+#include "lb/plan.h"
 #include "monitor/exposition.h"
 #include "program/channel.h"
 #include "program/core.h"
@@ -138,6 +140,7 @@ class Worker final : public CoreEvents {
   Descriptor member_;  // none where the site has one server
   Descriptor events_;
   Descriptor signals_;
+  std::unique_ptr<lb::ClientTable> clients_;  // of all cores, which use it at any time; null: not needed yet
   std::vector<CoreThread> cores_;
   std::mutex mutex_;  // what follows; not taken for requests
   Said said_;
@@ -520,10 +523,14 @@ void Worker::take_site(Received& message, const Site& record) {
   }
   access_log_wanted_ = loaded.site->web.access_log != topology::AccessLog::kOff;
   look_at_access_log();
+  // It stays, whatever sites come: requests in flight are counted in it. The next worker begins anew.
+  if (clients_ == nullptr && record.balances != 0 && lb::client_limits(loaded.site->lb).any())
+    clients_ = std::make_unique<lb::ClientTable>(random_seed());
   const Core::SiteHere here{.version = record.version,
                             .release = record.release,
                             .balances = record.balances != 0,
-                            .server = std::string(record.server.view())};
+                            .server = std::string(record.server.view()),
+                            .clients = clients_.get()};
   const HeldSite taken{.site = loaded.site, .here = here};
   if (!waits_for_credentials(*loaded.site)) return serve_site(taken);
   if (!held_site_) held_until_ = clock_.now() + kCredentialsLimit;

@@ -343,7 +343,52 @@ def test_a_client_has_so_many_requests_at_once(balance, backends):
     site = balance(1, {"client_requests": 2})
     backends[0].seconds = 0.5
     statuses = at_once(site, 10)
-    assert statuses[429] >= 10 - 2 * cores() and statuses[200] >= 2, statuses
+    assert statuses == {200: 2, 429: 8}
+
+
+def test_a_client_has_its_rate_once_however_many_connections_it_has(balance, backends):
+    rate, burst, connections, seconds = 20, 40, 16, 2
+    site = balance(1, {"client_rate": rate, "client_burst": burst})
+    statuses, retry_after, stop = Counter(), set(), time.monotonic() + seconds
+
+    def one():
+        with site.connect() as connection:
+            while time.monotonic() < stop:
+                answer = connection.get("/")
+                statuses[answer.status] += 1
+                if answer.status == 429:
+                    retry_after.add(answer["retry-after"])
+
+    began = time.monotonic()
+    threads = [threading.Thread(target=one) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - began
+    assert set(statuses) == {200, 429} and retry_after == {"1"}
+    assert rate * seconds <= statuses[200] <= burst + rate * took + 1, (statuses, took)
+    assert len(backends[0].requests) == statuses[200]
+    wait_until(lambda: site.metrics()["terrace_clients_limited_total"] == statuses[429], "the metric")
+    assert site.metrics()["terrace_clients_unlimited_total"] == 0
+
+
+def test_a_change_of_the_rates_holds_for_those_who_are_counted(balance, backends):
+    site = balance(1, {"client_rate": 1, "client_burst": 50, "client_requests": 1})
+    backends[0].seconds = 3
+    with site.connect() as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: len(backends[0].requests) == 1, "the request is at the backend")
+        backends[0].seconds = 0
+        site.write(**tables(backends[:1], {"client_rate": 1000, "client_requests": 2}))
+        site.command("reload")
+        began = time.monotonic()
+        wait_until(lambda: at_once(site, 1) == {200: 1}, "one more beside it")
+        assert time.monotonic() - began < 2 and connection.read_response().status == 200
+        site.write(**tables(backends[:1], {"client_requests": 1}))
+        site.command("reload")
+        statuses = [connection.get("/").status for _ in range(100)]
+    assert statuses == [200] * 100, "no count was left behind"
 
 
 def test_what_exceeds_the_connections_of_a_backend_waits_and_the_queue_has_an_end(balance, backends):
