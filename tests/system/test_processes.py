@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -181,6 +182,14 @@ def test_the_worker_does_not_know_the_environment(make_site):
     site = make_site(environment={"SITE_SECRET": "hunter2"})
     worker = site.find("terrace: worker")[0].pid
     assert b"hunter2" not in Path("/proc/%d/environ" % worker).read_bytes()
+
+
+def test_the_worker_waits_for_no_larger_table_of_descriptors(make_site):
+    site = make_site()
+    worker = site.find("terrace: worker")[0].pid
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert int(status_fields(worker)["FDSize"]) >= min(most, 32768)
+    assert site.metrics()["process_open_fds"] < 100
 
 
 @needs_root
