@@ -19,12 +19,13 @@ std::string bound_address(int socket) {
   return net::Address::from(storage, length).print();
 }
 
-Result<Descriptor> bind_shared(const net::Address& address) {
+// `shared`: with other sockets of this user that say so, too.
+Result<Descriptor> bind_to(const net::Address& address, bool shared) {
   Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return fail_system("socket");
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (shared) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (address.family() == AF_INET6) ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (::bind(socket.get(), address.get(), address.length()) != 0) return fail_system("bind");
@@ -33,22 +34,22 @@ Result<Descriptor> bind_shared(const net::Address& address) {
 
 // Several sockets of one address share its connections (SO_REUSEPORT, socket(7)).
 // That alone would also share them with another program of the same user, so the
-// address is first taken without.
+// address is first taken without; not listened on, as who comes to it then would be reset.
 Result<std::vector<Descriptor>> bind_all(const net::Address& requested, uint32_t count) {
   std::vector<Descriptor> sockets;
-  Result<Descriptor> alone = net::listen_on(requested);
+  Result<Descriptor> alone = bind_to(requested, false);
   if (!alone) return std::unexpected(alone.error());
   const Result<net::Address> address = net::Address::parse(bound_address(alone->get()));
   if (!address) return std::unexpected(address.error());
-  if (count <= 1 || requested.family() == AF_UNIX) {
+  if (count <= 1) {
     sockets.push_back(std::move(*alone));
-    return sockets;
-  }
-  alone->reset();
-  for (uint32_t i = 0; i < count; ++i) {
-    Result<Descriptor> socket = bind_shared(*address);
-    if (!socket) return std::unexpected(socket.error());
-    sockets.push_back(std::move(*socket));
+  } else {
+    alone->reset();
+    for (uint32_t i = 0; i < count; ++i) {
+      Result<Descriptor> socket = bind_to(*address, true);
+      if (!socket) return std::unexpected(socket.error());
+      sockets.push_back(std::move(*socket));
+    }
   }
   // None listens before all are bound: a connection would find half of them.
   for (const Descriptor& socket : sockets) {

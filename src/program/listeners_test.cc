@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
+#include <atomic>
 #include <cerrno>
+#include <thread>
+
+#include "net/address.h"
 
 namespace terrace::program {
 namespace {
@@ -33,6 +39,41 @@ TEST(Listeners, AnAddressOfAnotherProgramIsNotShared) {
   const Result<const Listeners::Held*> taken = other.listen(Purpose::kWeb, bound);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().system, EADDRINUSE);
+}
+
+// Connects again and again until `enough`; those who got through.
+std::vector<Descriptor> visitors_of(const net::Address& address, std::atomic<bool>& begun,
+                                    const std::atomic<bool>& enough) {
+  std::vector<Descriptor> through;
+  while (!enough && through.size() < 1000) {
+    Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(socket.get(), address.get(), address.length()) == 0) through.push_back(std::move(socket));
+    begun = true;
+  }
+  return through;
+}
+
+TEST(Listeners, NobodyIsResetWhoComesJustAsAnAddressIsTaken) {
+  Listeners listeners(4);
+  const std::string bound = (*listeners.listen(Purpose::kWeb, "127.0.0.1:0"))->bound;
+  listeners.unlisten(Purpose::kWeb, "127.0.0.1:0");
+  const net::Address address = net::Address::parse(bound).value();
+  for (int round = 0; round < 500; ++round) {
+    std::atomic<bool> begun{false};
+    std::atomic<bool> enough{false};
+    std::vector<Descriptor> through;
+    std::thread visitor([&] { through = visitors_of(address, begun, enough); });
+    while (!begun) std::this_thread::yield();
+    ASSERT_TRUE(listeners.listen(Purpose::kWeb, bound));
+    enough = true;
+    visitor.join();
+    for (const Descriptor& one : through) {
+      char byte = 0;
+      EXPECT_EQ(::recv(one.get(), &byte, 1, MSG_DONTWAIT), -1);
+      ASSERT_EQ(errno, EAGAIN) << "in round " << round;
+    }
+    listeners.unlisten(Purpose::kWeb, bound);
+  }
 }
 
 TEST(Listeners, OnlyIpAddressesAreHeld) {
