@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from documentation import blocks, links, script
@@ -21,19 +23,19 @@ RUNNABLE = [page for page in PAGES if any(b.language == "sh" for b in blocks((RO
 
 
 @pytest.fixture
-def checkout(tmp_path):
-    """A copy of the repository that shares its build, where other users may look, too."""
-    tmp_path.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    copy = tmp_path / "terrace"
-    for name in listed():
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-    (copy / "build").symlink_to(ROOT / "build")
-    (tmp_path / "home").mkdir()
-    return copy
+def checkout():
+    """A copy of the repository that shares its build, where other users may look, too: pytest closes its own folders."""
+    with tempfile.TemporaryDirectory(prefix="terrace-page-", ignore_cleanup_errors=True) as folder:
+        around = Path(folder)
+        around.chmod(0o755)
+        copy = around / "terrace"
+        for name in listed():
+            if (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, copy / name)
+        (copy / "build").symlink_to(ROOT / "build")
+        (around / "home").mkdir()
+        yield copy
 
 
 def in_a_network_of_its_own(command: list[str]) -> list[str]:
