@@ -57,7 +57,7 @@ bool clock_differs(const Json& server) {
 
 // Why it does not answer, and since when that may be so: another server is not heard of all the time.
 std::string why_silent(const Json& server) {
-  const std::string error = printable(value_of<std::string>(server, "error"));
+  std::string error = printable(value_of<std::string>(server, "error"));
   if (error.empty() || !server.contains("heard_seconds")) return error;
   return fmt::format("{}; last heard of {} ago", error,
                      duration_words(value_of<double>(server, "heard_seconds")));
